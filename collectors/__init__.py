@@ -1,0 +1,1 @@
+"""Collectors: one module per source, each yielding canonical record batches, completeness and a capture profile."""

@@ -1,0 +1,199 @@
+"""What all collectors share: the reader of one input, its account and its hand-over of batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from discovery.flows.addresses import canonical_address
+from discovery.flows.batch import BATCH_ROWS, BatchBuilder, build_batch, parse_times
+from discovery.flows.identity import EndpointInfo
+from discovery.model.completeness import MAX_LOCATED, Completeness, Rejected
+
+Sink = Callable[[pa.Table], None]
+
+# Times outside of this range are broken clocks or broken records, never traffic.
+_EARLIEST = 0
+_LATEST = 4_102_444_800_000_000  # 2100-01-01
+
+
+@dataclass(slots=True)
+class Account:
+    """The running account of one input; becomes :class:`Completeness`."""
+
+    label: str
+    rows_read: int = 0
+    rows_skipped: int = 0
+    rows_rejected: int = 0
+    events_lost: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    truncated: list[str] = field(default_factory=list)
+
+    def reject(self, line: int, reason: str) -> None:
+        """Count a malformed record; locate the first ones."""
+        self.rows_rejected += 1
+        if len(self.rejected) < MAX_LOCATED:
+            self.rejected.append(Rejected(file=self.label, line=line, reason=reason[:200]))
+
+    def completeness(self) -> Completeness:
+        """Return the account as a value."""
+        return Completeness(
+            rows_read=self.rows_read,
+            rows_skipped=self.rows_skipped,
+            rows_rejected=self.rows_rejected,
+            events_lost=self.events_lost,
+            rejected=tuple(self.rejected),
+            truncated=tuple(self.truncated),
+        )
+
+
+@dataclass(slots=True)
+class SeenWorkload:
+    """A workload identity with the interval in which it was seen (microseconds since 1970)."""
+
+    info: EndpointInfo
+    first: int
+    last: int
+
+    def widen(self, other: SeenWorkload) -> None:
+        """Take in another sighting; a reported kind beats an unknown one."""
+        self.first = min(self.first, other.first)
+        self.last = max(self.last, other.last)
+        if _knowledge(other.info) > _knowledge(self.info):
+            self.info = other.info
+
+
+def _knowledge(info: EndpointInfo) -> tuple[bool, bool, str]:
+    """Order sightings of one identity by how much they tell, independent of the order they came in."""
+    return info.name_source == "reported", bool(info.workload_kind), info.workload_kind
+
+
+class RecordReader(ABC):
+    """Reads one input, line by line, into FLOWS batches for a sink.
+
+    Subclasses implement :meth:`read_lines`; they append to ``builder`` and call :meth:`row_done` per record.
+    """
+
+    source: str
+
+    def __init__(self, sink: Sink, *, label: str, ingest_id: str, default_cluster: str) -> None:
+        """Prepare to read one input. ``label`` is the name under which its records are located."""
+        self.sink = sink
+        self.account = Account(label)
+        self.builder = BatchBuilder(source=self.source, ingest_id=ingest_id, default_cluster=default_cluster)
+        self.lines: list[int] = []
+        self.workloads: dict[int, SeenWorkload] = {}
+
+    @abstractmethod
+    def read_lines(self, lines: Sequence[bytes], first_line: int) -> None:
+        """Read records, one per entry; ``first_line`` is the 1-based number of the first."""
+
+    def finish(self) -> None:
+        """Hand over the last batch."""
+        self.flush()
+
+    def address(self, text: str | None) -> int:
+        """Return the memo index of a canonical address; "" and None are "not reported".
+
+        Raises ``ValueError`` when the text is no address.
+        """
+        memo = self.builder.addresses
+        found = memo.index.get(text)
+        if found is not None:
+            return found
+        if not text:
+            return memo.add(text, None)
+        canonical = canonical_address(text)
+        if canonical is None:
+            raise ValueError(f"{text[:64]!r} is not an IP address")
+        return memo.add(text, canonical)
+
+    def flush(self) -> None:
+        """Build the waiting rows into a batch and hand it to the sink."""
+        if not len(self.builder):
+            return
+        self._drop_bad_times()
+        if len(self.builder):
+            table = build_batch(self.builder)
+            self.account.rows_read += table.num_rows
+            self._note_workloads(table)
+            self.sink(table)
+        self.builder.clear()
+        self.lines.clear()
+
+    def maybe_flush(self) -> None:
+        """Flush when a whole batch waits."""
+        if len(self.builder) >= BATCH_ROWS:
+            self.flush()
+
+    def _drop_bad_times(self) -> None:
+        """Reject the rows whose time cannot be parsed or is out of range; the usual case is one cheap check."""
+        if self._times_fit(self.builder.times):
+            return
+        bad = {row for row, time in enumerate(self.builder.times) if not self._times_fit([time])}
+        for row in sorted(bad):
+            self.account.reject(self.lines[row], f"time {self.builder.times[row]!r} is not a time since 1970")
+        _drop_rows(self.builder, bad)
+        self.lines = [line for row, line in enumerate(self.lines) if row not in bad]
+
+    @staticmethod
+    def _times_fit(times: list[Any]) -> bool:
+        """Say whether all times parse and lie between 1970 and 2100."""
+        try:
+            parsed = parse_times(times)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
+            return False
+        if parsed.null_count:
+            return False
+        ends = pc.min_max(parsed.cast(pa.int64())).as_py()
+        return bool(_EARLIEST <= ends["min"] and ends["max"] <= _LATEST)
+
+    def _note_workloads(self, table: pa.Table) -> None:
+        """Remember each workload identity of a batch with the interval in which it was seen."""
+        infos = {info.identity: info for info in self.builder.endpoints.values if info.identity is not None}
+        times = table["time"].cast(pa.int64())
+        for side in ("client", "server"):
+            seen = pa.table({"identity": table[f"{side}_identity"], "time": times}).group_by("identity")
+            for row in seen.aggregate([("time", "min"), ("time", "max")]).to_pylist():
+                if row["identity"] is not None:
+                    note(self.workloads, SeenWorkload(infos[row["identity"]], row["time_min"], row["time_max"]))
+
+
+def note(workloads: dict[int, SeenWorkload], seen: SeenWorkload) -> None:
+    """Merge one sighting into a table of workloads by identity."""
+    identity = seen.info.identity
+    if identity is None:
+        return
+    if identity in workloads:
+        workloads[identity].widen(seen)
+    else:
+        workloads[identity] = seen
+
+
+def _drop_rows(builder: BatchBuilder, bad: set[int]) -> None:
+    """Remove rows from every column of a builder."""
+    keep = [row for row in range(len(builder)) if row not in bad]
+    for column in (
+        builder.times, builder.uuids, builder.sources, builder.targets, builder.source_ips,
+        builder.target_ips, builder.source_ports, builder.target_ports, builder.meanings_of,
+    ):  # fmt: skip
+        column[:] = [column[row] for row in keep]  # type: ignore[index]
+    position = {row: new for new, row in enumerate(keep)}
+    for by_row in (builder.weights, builder.clusters, *builder.sparse.values()):
+        moved = {position[row]: value for row, value in by_row.items() if row in position}
+        by_row.clear()
+        by_row.update(moved)  # type: ignore[arg-type]
+
+
+def as_count(value: int | str | None) -> int:
+    """Return a 64-bit count that protobuf-JSON writes as a string. Raises ``ValueError`` when it is none."""
+    number = int(value or 0)
+    if not 0 <= number <= np.iinfo(np.int64).max:
+        raise ValueError(f"count {value!r} is out of range")
+    return number

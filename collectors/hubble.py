@@ -1,0 +1,294 @@
+"""Hubble JSON: exporter files, `hubble observe -o json|jsonpb`, bare flows, Retina's Hubble-shaped flows.
+
+Source: see :mod:`collectors.hubble_wire`. One line is one event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from collectors.base import RecordReader, as_count
+from collectors.hubble_meaning import Signals, classify
+from collectors.hubble_wire import (
+    ABSENT,
+    CAMEL_MARKS,
+    Aggregate,
+    Endpoint,
+    Flow,
+    Layer7,
+    Line,
+    LostEvent,
+    Policy,
+    Service,
+    normalise,
+)
+from discovery.flows.identity import EXTERNAL, UNRESOLVED, EndpointInfo, reserved_endpoint, workload_endpoint
+from discovery.flows.redact import MAX_TEXT, redact_url
+
+_decode_line = msgspec.json.Decoder(Line).decode
+_decode_flow = msgspec.json.Decoder(Flow).decode
+_decode_endpoint = msgspec.json.Decoder(Endpoint).decode
+_decode_l7 = msgspec.json.Decoder(Layer7).decode
+_decode_service = msgspec.json.Decoder(Service).decode
+_decode_policies = msgspec.json.Decoder(list[Policy]).decode
+_decode_aggregate = msgspec.json.Decoder(Aggregate).decode
+_decode_lost = msgspec.json.Decoder(LostEvent).decode
+_decode_any = msgspec.json.Decoder().decode
+
+_NAMESPACE = "io.kubernetes.pod.namespace"
+_ACCOUNT = "io.cilium.k8s.policy.serviceaccount"
+_CLUSTER = "io.cilium.k8s.policy.cluster"
+_NAMESPACE_LABEL = "io.cilium.k8s.namespace.labels."
+# Reserved numeric identities (cilium pkg/identity/numericidentity.go); node-local ones start at 2^24.
+_RESERVED_IDS = {
+    1: "host", 2: "world", 3: "unmanaged", 4: "health", 5: "init", 6: "remote-node", 7: "kube-apiserver",
+    8: "ingress", 9: "world-ipv4", 10: "world-ipv6",
+}  # fmt: skip
+_FIRST_LOCAL_CIDR, _LAST_LOCAL_CIDR = 1 << 24, (2 << 24) - 1
+_POLICY_FIELDS = ("egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by")
+_NOTHING = (b"", b"null")
+
+
+def parse_endpoint(raw: bytes) -> EndpointInfo:
+    """Return the interpreted endpoint of a raw flow.Endpoint. Raises ``msgspec.DecodeError`` on bad content."""
+    endpoint = Endpoint() if raw in _NOTHING else _decode_endpoint(raw)
+    labels: dict[str, str] = {}
+    namespace_labels: dict[str, str] = {}
+    reserved: list[str] = []
+    external = False
+    special: dict[str, str] = {}
+    for text in endpoint.labels or ():
+        key, _, value = text.partition("=")
+        origin, colon, name = key.partition(":")
+        if not colon:
+            origin, name = "k8s", key
+        if origin == "reserved":
+            reserved.append(name)
+        elif origin in ("cidr", "fqdn", "cidrgroup"):
+            external = True
+        elif name in (_NAMESPACE, _ACCOUNT, _CLUSTER):
+            special[name] = value
+        elif name.startswith(_NAMESPACE_LABEL):
+            namespace_labels[name.removeprefix(_NAMESPACE_LABEL)] = value
+        elif origin in ("k8s", "any", "unspec"):
+            labels[name] = value
+    namespace = endpoint.namespace or special.get(_NAMESPACE)
+    cluster = endpoint.cluster_name or special.get(_CLUSTER)
+    if not reserved and endpoint.identity in _RESERVED_IDS:
+        reserved.append(_RESERVED_IDS[endpoint.identity])
+    if namespace and not set(reserved) - {"unknown", "init"}:
+        return workload_endpoint(
+            cluster=cluster, namespace=namespace, pod=endpoint.pod_name, labels=labels,
+            service_account=special.get(_ACCOUNT), namespace_labels=namespace_labels,
+            workloads=[(workload.name, workload.kind) for workload in endpoint.workloads or ()],
+        )  # fmt: skip
+    known = reserved_endpoint(reserved, cluster)
+    if known is not None:
+        return known
+    return EXTERNAL if external or _FIRST_LOCAL_CIDR <= endpoint.identity <= _LAST_LOCAL_CIDR else UNRESOLVED
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of a decoding error."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+class HubbleReader(RecordReader):
+    """Reads Hubble events. The loop is the project's hot path: see ADR 0003 before adding to it."""
+
+    source = "hubble"
+
+    def read_lines(self, lines: Sequence[bytes], first_line: int) -> None:
+        """Read one event per line; malformed ones are located, the rest goes on."""
+        unusual = any(mark in line for line in lines[:1] for mark in CAMEL_MARKS)
+        add = self._add
+        number = first_line
+        for line in lines:
+            try:
+                event = _decode_line(normalise(line) if unusual else line)
+                flow = event.flow
+                if flow is None:
+                    self._other(event, line, number)
+                else:
+                    add(flow, event.time, event.node_name, number)
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                self._retry(line, number, error)
+            number += 1
+        self.maybe_flush()
+
+    def _retry(self, line: bytes, number: int, error: Exception) -> None:
+        """Read an unusual line the slow way, or reject it; blank lines do not count."""
+        if not line.strip():
+            return
+        try:
+            event = _decode_line(normalise(line))
+            if event.flow is not None:
+                self._add(event.flow, event.time, event.node_name, number)
+            else:
+                self._other(event, normalise(line), number)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self.account.reject(number, _reason(error))
+
+    def _other(self, event: Line, line: bytes, number: int) -> None:
+        """Handle an event that is not a wrapped flow: losses count, agent events are skipped, bare flows are read."""
+        if event.lost_events is not ABSENT:
+            self.account.events_lost += as_count(_decode_lost(event.lost_events).num_events_lost)
+        elif event.node_status is not ABSENT or event.agent_event is not ABSENT or event.debug_event is not ABSENT:
+            self.account.rows_skipped += 1
+        else:
+            flow = _decode_flow(line)
+            if flow.IP is None and flow.source is ABSENT and flow.verdict is None:
+                raise ValueError("the object is no Hubble event: it has neither flow, lost_events nor a verdict")
+            self._add(flow, flow.time, flow.node_name, number)
+
+    def _add(self, flow: Flow, time: str | None, node: str | None, number: int) -> None:
+        """Append one flow to the batch. Everything that can fail comes before the first append."""
+        builder = self.builder
+        l4 = flow.l4
+        protocol, ports, icmp = None, None, None
+        if l4 is not None:
+            if (ports := l4.TCP) is not None:
+                protocol = "TCP"
+            elif (ports := l4.UDP) is not None:
+                protocol = "UDP"
+            elif (icmp := l4.ICMPv4) is not None:
+                protocol = "ICMP"
+            elif (icmp := l4.ICMPv6) is not None:
+                protocol = "ICMPv6"
+            elif (ports := l4.SCTP) is not None:
+                protocol = "SCTP"
+        event = flow.event_type
+        flags = None if ports is None or ports.flags is ABSENT else bytes(ports.flags)
+        key = (
+            flow.verdict, flow.node_name or node, flow.traffic_direction, flow.trace_observation_point, flow.is_reply,
+            flow.reply, protocol, flags, flow.drop_reason_desc, flow.drop_reason, flow.trace_reason,
+            0 if event is None else event.type, None if icmp is None else (icmp.type, icmp.code),
+        )  # fmt: skip
+        if flow.l7 is not ABSENT and _present(flow.l7):
+            key = (*key, _decode_l7(flow.l7).type or 0)
+        meaning = builder.meanings.index.get(key)
+        if meaning is None:
+            meaning = self._meaning(key)
+        ends = builder.endpoints.index
+        raw = bytes(flow.source)
+        source = ends.get(raw)
+        if source is None:
+            source = builder.endpoints.add(raw, parse_endpoint(raw))
+        raw = bytes(flow.destination)
+        target = ends.get(raw)
+        if target is None:
+            target = builder.endpoints.add(raw, parse_endpoint(raw))
+        ip = flow.IP
+        if ip is None:
+            source_ip = target_ip = self.address(None)
+        else:
+            known = builder.addresses.index
+            source_ip = known.get(ip.source) if ip.source in known else self.address(ip.source)  # type: ignore[assignment]
+            target_ip = known.get(ip.destination) if ip.destination in known else self.address(ip.destination)  # type: ignore[assignment]
+        row = len(builder.times)
+        if (
+            flow.l7 is not ABSENT or flow.destination_service is not ABSENT or flow.source_names is not None
+            or flow.destination_names is not None or flow.egress_allowed_by is not ABSENT or flow.aggregate is not ABSENT
+            or flow.ingress_allowed_by is not ABSENT or flow.egress_denied_by is not ABSENT or flow.tunnel is not ABSENT
+            or flow.ingress_denied_by is not ABSENT or flow.proxy_port is not None or flow.source_service is not ABSENT
+        ):  # fmt: skip
+            for name, value in self._extras(flow, builder.meanings.values[meaning].initiator == "destination"):
+                if name == "flow_records":
+                    builder.weights[row] = value
+                else:
+                    builder.set(name, row, value)
+        cluster_node = flow.node_name or node
+        if cluster_node is not None and "/" in cluster_node:
+            builder.clusters[row] = cluster_node.partition("/")[0]
+        builder.times.append(time or flow.time)
+        builder.uuids.append(flow.uuid)
+        builder.sources.append(source)
+        builder.targets.append(target)
+        builder.source_ips.append(source_ip)
+        builder.target_ips.append(target_ip)
+        builder.source_ports.append(-1 if ports is None else ports.source_port)
+        builder.target_ports.append(-1 if ports is None else ports.destination_port)
+        builder.meanings_of.append(meaning)
+        self.lines.append(number)
+
+    def _meaning(self, key: tuple[Any, ...]) -> int:
+        """Classify a combination of raw fields that was not met before."""
+        icmp = key[12]
+        signals = Signals(
+            verdict=key[0], node=key[1], direction=key[2], point=key[3], is_reply=key[4], reply=key[5], protocol=key[6],
+            flags=key[7], drop_reason_desc=key[8], drop_reason=key[9], trace_reason=key[10], event=key[11],
+            icmp_type=None if icmp is None else icmp[0], icmp_code=None if icmp is None else icmp[1],
+            l7_type=key[13] if len(key) > 13 else None,  # noqa: PLR2004 - the key grows by the layer 7 type alone
+        )  # fmt: skip
+        return self.builder.meanings.add(key, classify(signals))
+
+    def _extras(self, flow: Flow, flipped: bool) -> list[tuple[str, Any]]:
+        """Return the sparse columns of a record. Raises on malformed parts, before the row is appended."""
+        found: list[tuple[str, Any]] = []
+        first, second = ("server", "client") if flipped else ("client", "server")
+        if flow.source_names:
+            found.append((f"{first}_names", _names(flow.source_names)))
+        if flow.destination_names:
+            found.append((f"{second}_names", _names(flow.destination_names)))
+        if flow.proxy_port:
+            found.append(("proxy_port", flow.proxy_port))
+        service = flow.source_service if flipped else flow.destination_service
+        if _present(service):
+            named = _decode_service(service)
+            found += [("service_name", named.name), ("service_namespace", named.namespace)]
+        for name in _POLICY_FIELDS:
+            raw = getattr(flow, name)
+            if _present(raw):
+                found.append((name, [f"{p.kind}/{p.namespace}/{p.name}" for p in _decode_policies(raw)]))
+        if _present(flow.tunnel):
+            found.append(("tunnel_protocol", str((_decode_any(flow.tunnel) or {}).get("protocol", ""))))
+        if _present(flow.aggregate):
+            counts = _decode_aggregate(flow.aggregate)
+            total = counts.ingress_flow_count + counts.egress_flow_count + counts.unknown_direction_flow_count
+            found.append(("flow_records", max(total, 1)))
+        if _present(flow.l7):
+            found += _layer7(_decode_l7(flow.l7))
+        return found
+
+
+def _present(raw: msgspec.Raw) -> bool:
+    """Say whether a raw part is there and not null."""
+    return bytes(raw) not in _NOTHING
+
+
+def _names(names: list[str]) -> list[str]:
+    """Return DNS names in canonical form: lower case, no final dot, sorted, bounded."""
+    return sorted({name.rstrip(".").lower()[:MAX_TEXT] for name in names if name})[:64]
+
+
+def _layer7(l7: Layer7) -> list[tuple[str, Any]]:
+    """Return the layer 7 columns; secrets never leave this function."""
+    kind = l7.type if isinstance(l7.type, str) else {1: "REQUEST", 2: "RESPONSE", 3: "SAMPLE"}.get(l7.type or 0)
+    found: list[tuple[str, Any]] = [("l7_type", kind.lower() if kind else None)]
+    if l7.http is not None:
+        host, path = redact_url(l7.http.url or "")
+        found += [("l7_protocol", "http"), ("http_method", l7.http.method), ("http_host", host), ("http_path", path)]
+        found += [("http_status", l7.http.code or None)]
+    elif l7.dns is not None:
+        query = (l7.dns.query or "").rstrip(".").lower()[:MAX_TEXT]
+        found += [("l7_protocol", "dns"), ("dns_query", query or None), ("dns_rcode", l7.dns.rcode)]
+        found += [("dns_answers", l7.dns.ips)]
+    elif l7.kafka is not None:
+        found += [("l7_protocol", "kafka"), ("kafka_topic", l7.kafka.topic)]
+    return found
+
+
+def sniff(head: bytes) -> bool:
+    """Say whether the first record of an input looks like a Hubble event."""
+    try:
+        first = msgspec.json.decode(normalise(head))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    if not isinstance(first, dict):
+        return False
+    if {"flow", "lost_events", "node_status", "agent_event", "debug_event"} & first.keys():
+        return True
+    return "verdict" in first and ("IP" in first or "l4" in first) and "source" in first

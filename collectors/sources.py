@@ -1,0 +1,274 @@
+"""Where bytes come from: files, compressed files, standard input; cut into lines in bounded memory.
+
+A plain file is cut into ranges that can be read in parallel; a compressed one and standard input are streams.
+A line longer than ``MAX_LINE`` is never held: it is skipped, counted and located.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+from blake3 import blake3
+
+from discovery.model.errors import InputError
+
+CHUNK = 16 << 20
+MAX_LINE = 8 << 20
+STDIN = "-"
+
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+TRUNCATION_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """Complete lines without their newline. ``overlong`` counts lines that were skipped for their length, each
+    of which is an empty entry in ``lines`` so that numbering holds."""
+
+    lines: list[bytes]
+    overlong: tuple[int, ...] = ()
+
+
+def is_compressed(path: str) -> bool:
+    """Say whether a file is gzip or zstd by its first bytes, whatever its name."""
+    if path == STDIN:
+        return False
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(4)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", hint="check the path and its permissions") from error
+    return head.startswith(_GZIP) or head == _ZSTD
+
+
+def open_stream(path: str) -> BinaryIO:
+    """Open a file or standard input for reading uncompressed bytes; several gzip members or zstd frames are one stream."""
+    raw: BinaryIO = sys.stdin.buffer if path == STDIN else open(path, "rb")  # noqa: SIM115 - the caller closes it
+    buffered = io.BufferedReader(raw, buffer_size=1 << 20)  # type: ignore[type-var]
+    head = buffered.peek(4)[:4]
+    if head.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=buffered, mode="rb")  # type: ignore[return-value]
+    if head == _ZSTD:
+        return ZstdStream(buffered)  # type: ignore[return-value]
+    return buffered
+
+
+class ZstdStream(io.RawIOBase):
+    """Decompresses zstd frames one after the other and reports a frame that ends early (``EOFError``), which the
+    library's own stream reader takes for the end."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        """Decompress ``source``."""
+        self._source = source
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """Say that the stream can be read."""
+        return True
+
+    def close(self) -> None:
+        """Close the source too."""
+        self._source.close()
+        super().close()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next decompressed bytes, in blocks of the stream's own size; b"" at the end."""
+        del size  # blocks are bounded by the compressed block below
+        while True:
+            block = self._rest or self._source.read(1 << 17)
+            self._rest = b""
+            if not block:
+                if self._frame is not None:
+                    raise EOFError("the compressed stream ends before its end")
+                return b""
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+            out = self._frame.decompress(block)
+            if self._frame.eof:
+                self._rest, self._frame = self._frame.unused_data, None
+            if out:
+                return out
+
+
+class ContentHasher:
+    """The content hash of an input, fed in pieces of any size.
+
+    It is the BLAKE3 of the BLAKE3 digests of its 16 MiB chunks, so that ranges can be hashed in parallel.
+    """
+
+    def __init__(self) -> None:
+        """Start with no content."""
+        self._digests: list[str] = []
+        self._current = blake3()
+        self._held = 0
+
+    def update(self, data: bytes) -> None:
+        """Take in the next bytes."""
+        view = memoryview(data)
+        while len(view):
+            piece = view[: CHUNK - self._held]
+            self._current.update(piece)
+            self._held += len(piece)
+            view = view[len(piece) :]
+            if self._held == CHUNK:
+                self._close_chunk()
+
+    def _close_chunk(self) -> None:
+        """Finish the current chunk."""
+        self._digests.append(self._current.hexdigest())
+        self._current, self._held = blake3(), 0
+
+    def hexdigest(self) -> str:
+        """Return the hash of all content so far."""
+        if self._held:
+            self._close_chunk()
+        return combined_hash(self._digests)
+
+
+def read_lines(stream: BinaryIO, hasher: ContentHasher | None = None, chunk: int = CHUNK) -> Iterator[Lines]:
+    """Yield the lines of a stream in chunks, feeding ``hasher`` with every byte.
+
+    Raises one of ``TRUNCATION_ERRORS`` when a compressed stream is cut short, after yielding what came before.
+    """
+    pending: list[bytes] = []
+    held = 0
+    skipping = False
+    while True:
+        try:
+            block = stream.read(chunk)
+        except TRUNCATION_ERRORS:
+            if held:
+                yield Lines(lines=[b"".join(pending)])
+            raise
+        if not block:
+            break
+        if hasher is not None:
+            hasher.update(block)
+        body, newline, rest = block.rpartition(b"\n")
+        if not newline:
+            held += len(block)
+            skipping = skipping or held > MAX_LINE
+            pending = [] if skipping else [*pending, block]
+            continue
+        lines = body.split(b"\n")
+        overlong: tuple[int, ...] = ()
+        if skipping:
+            lines[0], overlong = b"", (0,)
+        elif pending:
+            lines[0] = b"".join([*pending, lines[0]])
+        yield _bounded(lines, overlong)
+        pending, held, skipping = ([rest] if rest else []), len(rest), len(rest) > MAX_LINE
+    if skipping:
+        yield Lines(lines=[b""], overlong=(0,))
+    elif held:
+        yield _bounded([b"".join(pending)], ())
+
+
+def _bounded(lines: list[bytes], overlong: tuple[int, ...]) -> Lines:
+    """Replace lines over the limit by empty ones and say which they were."""
+    if max(map(len, lines)) <= MAX_LINE:
+        return Lines(lines=lines, overlong=overlong)
+    long = {row for row, line in enumerate(lines) if len(line) > MAX_LINE} | set(overlong)
+    return Lines(lines=[b"" if row in long else line for row, line in enumerate(lines)], overlong=tuple(sorted(long)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """A stretch of a plain file. A line belongs to the range in which it starts."""
+
+    path: str
+    begin: int
+    end: int
+
+
+def ranges(path: str, size: int, chunk: int = CHUNK) -> list[Range]:
+    """Return the ranges that cover a plain file."""
+    return [Range(path=path, begin=begin, end=min(begin + chunk, size)) for begin in range(0, size, chunk)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeLines:
+    """The lines that start in a range. ``newlines`` counts those in the range's bytes, ``before`` those of them
+    that come before the first line: together they number the lines of every range. ``digest`` is of the bytes."""
+
+    lines: Lines
+    newlines: int
+    before: int
+    digest: str
+
+
+def read_range(part: Range) -> RangeLines:
+    """Return the lines that start in a range; the last one is read to its end, past the range."""
+    with open(part.path, "rb", buffering=0) as stream:
+        stream.seek(max(part.begin - 1, 0))
+        before = stream.read(1) if part.begin else b"\n"
+        data = _read_exactly(stream, part.end - part.begin)
+        digest = blake3(data).hexdigest()
+        newlines = data.count(b"\n")
+        skipped = before != b"\n"
+        if skipped:  # the first piece belongs to the range before
+            cut = data.find(b"\n")
+            data = b"" if cut < 0 else data[cut + 1 :]
+        overlong: tuple[int, ...] = ()
+        if data and not data.endswith(b"\n"):
+            tail, complete = _read_to_newline(stream)
+            lines = (data + tail).split(b"\n")
+            if not complete:
+                lines[-1] = b""
+                overlong = (len(lines) - 1,)
+        else:
+            lines = data.split(b"\n")[:-1] if data else []
+    found = _bounded(lines, overlong) if lines else Lines(lines=[])
+    return RangeLines(lines=found, newlines=newlines, before=int(skipped), digest=digest)
+
+
+def _read_exactly(stream: io.FileIO, count: int) -> bytes:
+    """Read ``count`` bytes, or what there is."""
+    blocks = []
+    while count and (block := stream.read(count)):
+        blocks.append(block)
+        count -= len(block)
+    return b"".join(blocks)
+
+
+def _read_to_newline(stream: io.FileIO) -> tuple[bytes, bool]:
+    """Read on to the next newline (excluded) or the end of the file; ``(b"", False)`` past ``MAX_LINE``."""
+    blocks: list[bytes] = []
+    held = 0
+    while block := stream.read(1 << 16):
+        piece, newline, _ = block.partition(b"\n")
+        blocks.append(piece)
+        held += len(piece)
+        if newline:
+            break
+        if held > MAX_LINE:
+            return b"", False
+    return b"".join(blocks), held <= MAX_LINE
+
+
+def combined_hash(digests: list[str]) -> str:
+    """Return the content hash of an input from the digests of its chunks, in order."""
+    return blake3("".join(digests).encode()).hexdigest()
+
+
+def hash_content(path: str) -> str:
+    """Return the content hash of an input without parsing it; equal for a file and its compressed copy."""
+    hasher = ContentHasher()
+    with open_stream(path) as stream:
+        while block := stream.read(CHUNK):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def display_name(path: str) -> str:
+    """Return the name under which an input is reported."""
+    return "standard input" if path == STDIN else Path(path).name

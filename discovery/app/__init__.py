@@ -1,0 +1,1 @@
+"""The use cases as plain functions over typed options: the public API."""

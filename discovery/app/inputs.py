@@ -1,0 +1,110 @@
+"""Turns what a person names (files, folders, globs, lakes, ``-``) into inputs with a known format."""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from collectors.framing import Framing
+from collectors.registry import read_head, reader_class, sniff
+from collectors.sources import STDIN, display_name, is_compressed, open_stream
+from discovery.flows.lake import is_lake
+from discovery.model.completeness import Completeness
+from discovery.model.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One input that can be read. ``size`` is in bytes as stored, 0 when unknown (standard input)."""
+
+    path: str
+    label: str
+    format: str
+    framing: Framing
+    size: int
+    compressed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """All inputs of a run: raw ones, lakes, and an account of those that turned out to be empty."""
+
+    raw: tuple[Input, ...]
+    lakes: tuple[Path, ...]
+    empty: Completeness
+
+
+def _expand(pattern: str) -> list[str]:
+    """Return the paths that one argument names, sorted. Raises :class:`InputError` when it names none."""
+    if pattern == STDIN:
+        return [pattern]
+    path = Path(pattern)
+    if path.is_dir() and not is_lake(path):
+        found = sorted(str(child) for child in path.rglob("*") if child.is_file() and not child.name.startswith((".", "_")))
+        if not found:
+            raise InputError(f"{pattern}: the folder holds no files", hint="name a file or a folder with flow logs")
+        return found
+    if path.exists():
+        return [pattern]
+    matches = sorted(glob.glob(pattern, recursive=True))
+    if not matches:
+        raise InputError(f"{pattern}: no such file or folder", hint="check the path; quote globs so that the shell leaves them alone")
+    return [child for match in matches for child in (_expand(match) if os.path.isdir(match) else [match])]
+
+
+def _inspect(path: str, wanted: str) -> Input | None:
+    """Return one input with its format, or None when it is empty."""
+    label = display_name(path)
+    if path == STDIN:
+        if wanted == "auto":
+            raise InputError("the format of standard input must be given", hint="add --format hubble (or another)")
+        reader_class(wanted)
+        return Input(path=path, label=label, format=wanted, framing=Framing.LINES, size=0, compressed=False)
+    try:
+        size = os.path.getsize(path)
+        compressed = is_compressed(path)
+        with open_stream(path) as stream:
+            head = read_head(stream)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}", hint="check the path and its permissions") from error
+    except EOFError as error:
+        raise InputError(f"{path}: the compressed file holds nothing readable", hint="copy the file again") from error
+    if not head.strip():
+        return None
+    if wanted == "auto":
+        found, framing = sniff(head, path)
+    else:
+        reader_class(wanted)
+        found, framing = wanted, _framing(head)
+    return Input(path=path, label=label, format=found, framing=framing, size=size, compressed=compressed)
+
+
+def _framing(head: bytes) -> Framing:
+    """Return the framing of content whose format was given."""
+    from collectors.framing import framing_of
+
+    return framing_of(head)
+
+
+def find_inputs(arguments: tuple[str, ...], wanted: str) -> Inputs:
+    """Return the inputs that the arguments name, each once, in the order given.
+
+    Raises :class:`InputError` for paths that do not exist and :class:`UnknownFormatError` for unknown content.
+    """
+    if not arguments:
+        raise InputError("no input was given", hint="name flow logs, folders, a lake, or - for standard input")
+    paths = list(dict.fromkeys(path for argument in arguments for path in _expand(argument)))
+    lakes = tuple(Path(path) for path in paths if path != STDIN and is_lake(path))
+    raw: list[Input] = []
+    empty = Completeness()
+    for path in paths:
+        if path != STDIN and is_lake(path):
+            continue
+        found = _inspect(path, wanted)
+        if found is None:
+            empty = empty + Completeness(truncated=(f"{display_name(path)}: the input is empty",))
+        else:
+            raw.append(found)
+    return Inputs(raw=tuple(raw), lakes=lakes, empty=empty)

@@ -1,0 +1,50 @@
+"""Typed options of the use cases. Defaults are those of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from discovery.model.intent import Dialect, Mode
+from discovery.model.platform import Platform, parse_platforms
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total) in bytes or steps; total is 0 when unknown."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Ignore progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestOptions:
+    """How to ingest. ``workers`` None means one per core for large inputs and none for small ones."""
+
+    format: str = "auto"
+    cluster: str = "default"
+    workers: int | None = None
+    progress: Progress = no_progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestOptions:
+    """What to suggest. ``namespaces`` selects policy subjects; empty means all but system namespaces."""
+
+    format: str = "auto"
+    dialects: tuple[Dialect, ...] = tuple(Dialect)
+    mode: Mode = Mode.MONITOR
+    namespaces: tuple[str, ...] = ()
+    platforms: dict[Dialect, Platform] = field(default_factory=lambda: parse_platforms([]))
+    existing: Path | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    cluster: str = "default"
+    allow_partial: bool = False
+    accept_inferred: bool = False
+    learn_audit: bool = False
+    include_system: bool = False
+    workers: int | None = None
+    memory_limit_mb: int = 256
+    progress: Progress = no_progress

@@ -1,0 +1,1 @@
+"""The columnar side: schemas, orientation, identity, the lake and the rollup."""

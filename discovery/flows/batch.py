@@ -1,0 +1,267 @@
+"""Builds canonical FLOWS batches from records, column by column.
+
+Reading is the hot path of the whole project, so this is the one place (ADR 0003) where Python handles
+records one by one: a reader appends raw values to plain lists, and everything that depends only on a
+low-cardinality combination (verdict, node, flags, reply flag ...) is computed once per combination, as a
+:class:`Meaning`, and written as a dictionary index. A batch of 65,536 rows is then turned into Arrow at once,
+so memory does not grow with the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from discovery.flows.addresses import bounding_prefix
+from discovery.flows.identity import EndpointInfo
+from discovery.flows.schema import FLOWS
+from discovery.model.workload import EndpointKind
+
+BATCH_ROWS = 65_536
+MAX_MEMO = 50_000
+DEFAULT_CLUSTER = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What a record says, apart from its ends and its time. Shared by all records with the same raw fields.
+
+    ``initiator`` is "source", "destination" or "unknown"; ``reporter`` is "client", "server" or None.
+    """
+
+    verdict: str
+    initiator: str
+    direction_evidence: str
+    protocol: str | None
+    establishment: str | None = None
+    reporter: str | None = None
+    is_reply: bool | None = None
+    drop_reason: str | None = None
+    node: str | None = None
+    observation_point: str | None = None
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+    tcp_flags: int | None = None
+
+
+_MEANING_TEXT = (
+    "verdict", "initiator", "direction_evidence", "protocol", "establishment", "reporter",
+    "drop_reason", "node", "observation_point",
+)  # fmt: skip
+_MEANING_INT = ("icmp_type", "icmp_code", "tcp_flags")
+
+# Columns that few records have: kept as (row, value) pairs until the batch is built.
+SPARSE_COLUMNS = (
+    "end_time", "client_names", "server_names", "service_address", "service_port", "service_namespace", "service_name",
+    "l7_protocol", "l7_type", "http_method", "http_host", "http_path", "http_status", "dns_query", "dns_rcode",
+    "dns_answers", "kafka_topic", "egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by",
+    "tunnel_protocol", "proxy_port", "connections", "packets_sent", "packets_received", "bytes_sent", "bytes_received",
+)  # fmt: skip
+
+
+class Interner:
+    """Maps hashable raw values to small indexes into ``values``; cleared between batches when it grows large."""
+
+    __slots__ = ("index", "values")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.index: dict[Any, int] = {}
+        self.values: list[Any] = []
+
+    def add(self, raw: Any, value: Any) -> int:
+        """Store the value of a raw key and return its index."""
+        number = len(self.values)
+        self.index[raw] = number
+        self.values.append(value)
+        return number
+
+    def trim(self) -> None:
+        """Forget everything when the memo has grown past its bound. Only between batches."""
+        if len(self.values) > MAX_MEMO:
+            self.index.clear()
+            self.values.clear()
+
+
+@dataclass(slots=True)
+class BatchBuilder:
+    """Accumulates records as raw columns. The lists are public on purpose: the reader's loop appends to them.
+
+    All dense lists have one entry per row. ``times`` are RFC 3339 strings or integers (microseconds since 1970).
+    ``sources`` and ``targets`` index ``endpoints.values`` (:class:`EndpointInfo`), ``source_ips`` and
+    ``target_ips`` index ``addresses.values`` (canonical text), ``meanings_of`` index ``meanings.values``.
+    """
+
+    source: str
+    ingest_id: str
+    default_cluster: str = DEFAULT_CLUSTER
+    endpoints: Interner = field(default_factory=Interner)
+    addresses: Interner = field(default_factory=Interner)
+    meanings: Interner = field(default_factory=Interner)
+    times: list[Any] = field(default_factory=list)
+    uuids: list[str | None] = field(default_factory=list)
+    sources: list[int] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+    source_ips: list[int] = field(default_factory=list)
+    target_ips: list[int] = field(default_factory=list)
+    source_ports: list[int] = field(default_factory=list)
+    target_ports: list[int] = field(default_factory=list)
+    meanings_of: list[int] = field(default_factory=list)
+    sparse: dict[str, dict[int, Any]] = field(default_factory=dict)
+    weights: dict[int, int] = field(default_factory=dict)
+    clusters: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return how many rows wait."""
+        return len(self.times)
+
+    def set(self, column: str, row: int, value: Any) -> None:
+        """Give a sparse column a value in one row."""
+        if column not in self.sparse:
+            self.sparse[column] = {}
+        self.sparse[column][row] = value
+
+    def clear(self) -> None:
+        """Drop the rows; keep the memos unless they grew too large."""
+        for rows in (
+            self.times, self.uuids, self.sources, self.targets, self.source_ips, self.target_ips,
+            self.source_ports, self.target_ports, self.meanings_of, self.sparse, self.weights, self.clusters,
+        ):  # fmt: skip
+            rows.clear()
+        for memo in (self.endpoints, self.addresses, self.meanings):
+            memo.trim()
+
+
+def _indexes(rows: list[int]) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Return a list of memo indexes as an array."""
+    return np.fromiter(rows, dtype=np.int32, count=len(rows))
+
+
+def _dictionary(indexes: np.ndarray[Any, Any], values: list[Any], kind: pa.DataType = pa.string()) -> pa.DictionaryArray:
+    """Return a dictionary array; a value that is None becomes null."""
+    unique: dict[Any, int] = {}
+    codes = np.empty(max(len(values), 1), dtype=np.int32)
+    for position, value in enumerate(values):
+        codes[position] = -1 if value is None else unique.setdefault(value, len(unique))
+    taken = codes[indexes]
+    return pa.DictionaryArray.from_arrays(pa.array(taken, mask=taken < 0), pa.array(list(unique), type=kind))
+
+
+def _integers(indexes: np.ndarray[Any, Any], values: list[int | None], kind: pa.DataType) -> pa.Array:
+    """Return an integer array taken from few values; None becomes null."""
+    missing = np.array([value is None for value in values] or [True])[indexes]
+    numbers = np.array([value or 0 for value in values] or [0], dtype=kind.to_pandas_dtype())[indexes]
+    return pa.array(numbers, type=kind, mask=missing)
+
+
+def parse_times(times: list[Any]) -> pa.Array:
+    """Return ``timestamp[us, UTC]`` from RFC 3339 strings or integer microseconds.
+
+    Raises ``pa.ArrowInvalid`` when one of them is not a time; the caller then looks for the culprit.
+    """
+    if times and isinstance(times[0], int):
+        return pa.array(times, type=pa.int64()).cast(FLOWS.field("time").type)
+    exact = pc.cast(pa.array(times, type=pa.string()), pa.timestamp("ns", tz="UTC"))
+    return pc.cast(exact, FLOWS.field("time").type, safe=False)
+
+
+def _sparse(builder: BatchBuilder, name: str, count: int) -> pa.Array:
+    """Return a sparse column as an Arrow array of the schema's type."""
+    kind = FLOWS.field(name).type
+    given = builder.sparse.get(name)
+    if not given:
+        return pa.nulls(count, kind)
+    values: list[Any] = [None] * count
+    for row, value in given.items():
+        values[row] = value
+    return pa.array(values, type=kind)
+
+
+def _ends(builder: BatchBuilder, swap: np.ndarray[Any, Any]) -> dict[str, pa.Array]:
+    """Return the columns of both ends, after orientation."""
+    infos: list[EndpointInfo] = builder.endpoints.values
+    texts: list[str | None] = builder.addresses.values
+    kinds = [info.kind.value for info in infos]
+    external = np.array([info.kind is EndpointKind.EXTERNAL for info in infos] or [False])
+    raw = {
+        "source": (_indexes(builder.sources), _indexes(builder.source_ips), builder.source_ports),
+        "target": (_indexes(builder.targets), _indexes(builder.target_ips), builder.target_ports),
+    }
+    columns: dict[str, pa.Array] = {}
+    for side, first, second in (("client", "source", "target"), ("server", "target", "source")):
+        ends = np.where(swap, raw[second][0], raw[first][0])
+        ips = np.where(swap, raw[second][1], raw[first][1])
+        ports = np.where(swap, np.asarray(raw[second][2], dtype=np.int32), np.asarray(raw[first][2], dtype=np.int32))
+        columns[f"{side}_address"] = _dictionary(ips, texts)
+        columns[f"{side}_port"] = pa.array(ports, type=pa.int32(), mask=ports < 0)
+        columns[f"{side}_kind"] = _dictionary(ends, kinds)
+        columns[f"{side}_identity"] = _integers(ends, [info.identity for info in infos], pa.int64())
+        columns[f"{side}_pod"] = _dictionary(ends, [info.pod for info in infos])
+        columns[f"{side}_prefix"] = _prefixes(ips, texts, external[ends])
+    return columns
+
+
+def _prefixes(ips: np.ndarray[Any, Any], texts: list[str | None], external: np.ndarray[Any, Any]) -> pa.Array:
+    """Return the bounding prefixes of the external addresses, null elsewhere."""
+    if not external.any():
+        return _dictionary(np.zeros(len(ips), dtype=np.int32), [None])
+    used = set(ips[external].tolist())
+    prefixes = [bounding_prefix(text) if text and row in used else None for row, text in enumerate(texts)]
+    nowhere = len(prefixes)
+    return _dictionary(np.where(external, ips, nowhere), [*prefixes, None])
+
+
+def _cluster_codes(builder: BatchBuilder, swap: np.ndarray[Any, Any]) -> list[str]:
+    """Return the cluster per row: the record's own, else the client's, else the server's, else the default."""
+    infos: list[EndpointInfo] = builder.endpoints.values
+    names = [info.cluster for info in infos]
+    distinct = {name for name in names if name} | set(builder.clusters.values())
+    if len(distinct) <= 1:
+        return [next(iter(distinct), builder.default_cluster)]
+    rows = []
+    flipped = swap.tolist()
+    for row, (source, target) in enumerate(zip(builder.sources, builder.targets, strict=True)):
+        first, second = (target, source) if flipped[row] else (source, target)
+        rows.append(builder.clusters.get(row) or names[first] or names[second] or builder.default_cluster)
+    return rows
+
+
+def build_batch(builder: BatchBuilder) -> pa.Table:
+    """Return the waiting rows as one FLOWS table (low-cardinality columns dictionary-coded) and keep the builder.
+
+    Raises ``pa.ArrowInvalid`` when a time cannot be parsed.
+    """
+    count = len(builder)
+    meanings: list[Meaning] = builder.meanings.values
+    codes = _indexes(builder.meanings_of)
+    swap = np.array([meaning.initiator == "destination" for meaning in meanings] or [False])[codes]
+    columns: dict[str, Any] = {"time": parse_times(builder.times)}
+    columns["source"] = _dictionary(np.zeros(count, dtype=np.int32), [builder.source])
+    columns["uuid"] = pa.array(builder.uuids, type=pa.string())
+    for name in _MEANING_TEXT:
+        columns[name] = _dictionary(codes, [getattr(meaning, name) for meaning in meanings])
+    for name in _MEANING_INT:
+        columns[name] = _integers(codes, [getattr(meaning, name) for meaning in meanings], pa.int32())
+    flags = [meaning.is_reply for meaning in meanings]
+    columns["is_reply"] = pa.array(
+        np.array([bool(flag) for flag in flags] or [False])[codes],
+        mask=np.array([flag is None for flag in flags] or [True])[codes],
+    )
+    columns.update(_ends(builder, swap))
+    for name in SPARSE_COLUMNS:
+        columns[name] = _sparse(builder, name, count)
+    weights = np.ones(count, dtype=np.int64)
+    for row, weight in builder.weights.items():
+        weights[row] = weight
+    columns["flow_records"] = pa.array(weights)
+    columns["ingest_id"] = _dictionary(np.zeros(count, dtype=np.int32), [builder.ingest_id])
+    clusters = _cluster_codes(builder, swap)
+    columns["cluster"] = (
+        _dictionary(np.zeros(count, dtype=np.int32), clusters) if len(clusters) == 1 else pa.array(clusters).dictionary_encode()
+    )
+    columns["date"] = columns["time"].cast(pa.date32())
+    return pa.table({name: columns[name] for name in FLOWS.names})

@@ -1,0 +1,46 @@
+"""Drops secrets before anything is stored: userinfo, query strings, fragments and high-entropy path segments."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from urllib.parse import urlsplit
+
+REDACTED = "{redacted}"
+MAX_TEXT = 512
+_MIN_SECRET = 16
+_MIN_ENTROPY = 3.2  # bits per character: words and ids with few symbols stay, tokens and keys go
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_PLAIN = re.compile(r"[A-Za-z]+(?:[-_.][A-Za-z]+)*(?:[-_.]?v?\d{1,4})?")
+
+
+def _entropy(text: str) -> float:
+    """Return the Shannon entropy in bits per character."""
+    return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
+
+
+def is_secret_like(segment: str) -> bool:
+    """Say whether a path segment looks like a token: long, not words, not a UUID, and of high entropy."""
+    if len(segment) < _MIN_SECRET or _UUID.fullmatch(segment) or _PLAIN.fullmatch(segment):
+        return False
+    return _entropy(segment) >= _MIN_ENTROPY
+
+
+def redact_path(path: str) -> str:
+    """Return the path without query, fragment and token-like segments, at most 512 characters."""
+    bare = path.partition("?")[0].partition("#")[0]
+    kept = [REDACTED if is_secret_like(segment) else segment for segment in bare.split("/")]
+    return "/".join(kept)[:MAX_TEXT]
+
+
+def redact_url(url: str) -> tuple[str | None, str]:
+    """Return ``(host or None, redacted path)`` of a URL or a bare path; userinfo and query are dropped."""
+    if "://" not in url:
+        return None, redact_path(url)
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:  # e.g. a broken IPv6 literal: keep nothing rather than something unredacted
+        return None, REDACTED
+    return (host[:MAX_TEXT] if host else None), redact_path(parts.path or "/")

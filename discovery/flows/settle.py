@@ -1,0 +1,225 @@
+"""Settles what single records cannot tell: who opened a connection, and which records were seen before.
+
+Runs once per ingest, set-based, over the new parts (and what the lake already holds beside them), before
+anything is committed. Only parts that need a change are rewritten.
+
+Direction, strongest first (rule 1: evidence or UNKNOWN; a port's number is never evidence):
+
+1. another record of the same connection knows (a handshake, or the source's own flag);
+2. exactly one end is a known listener: a handshake or flag elsewhere proved that it serves this port;
+3. one local port against at least ``INFER_PORTS`` distinct remote ports at two or more peers: ``inferred``, which is
+   learned only on request.
+
+A source's flag that contradicts handshakes (its "client" listens, its "server" does not) is turned round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from discovery.flows.engine import parquet
+from discovery.flows.parts import COMPRESSION_LEVEL, Part, fsync_file, fsync_folder
+
+INFER_PORTS = 10
+INFER_PEERS = 2
+
+_PORTED = "protocol IN ('TCP', 'UDP', 'SCTP') AND client_port IS NOT NULL AND server_port IS NOT NULL"
+
+# The whole identity of a record, inside one partition (cluster and date).
+_IDENTITY = (
+    "time, node, observation_point, uuid, protocol, initiator, client_address, client_port, server_address, server_port, "
+    "client_identity, server_identity, client_kind, server_kind, client_pod, server_pod, verdict, reporter, is_reply, "
+    "tcp_flags, icmp_type, icmp_code, l7_type, l7_protocol, dns_query, http_method, http_path, end_time, source, "
+    "connections, packets_sent, bytes_sent, service_name"
+)
+_QUICK = "time, uuid, client_address, client_port, server_address, server_port, initiator, node, observation_point"
+
+
+@dataclass(slots=True)
+class _Patch:
+    """What to change in one part: rows to drop, and rows with a new ``(initiator, evidence)``."""
+
+    drop: list[int] = field(default_factory=list)
+    turn: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The parts after settling, and how many duplicate records were dropped."""
+
+    parts: tuple[Part, ...]
+    duplicates: int
+
+
+def settle(
+    connection: duckdb.DuckDBPyConnection, folder: Path, parts: tuple[Part, ...], committed: tuple[str, ...]
+) -> Settled:
+    """Orient unknown records, drop duplicates, rewrite the parts that change; returns the new list of parts."""
+    if not parts:
+        return Settled(parts=parts, duplicates=0)
+    files = {str(folder / part.path): part for part in parts}
+    patches: dict[str, _Patch] = {}
+    _orient(connection, tuple(files), committed, patches)
+    for partition in sorted({part.partition for part in parts}):
+        new = tuple(sorted(name for name, part in files.items() if part.partition == partition))
+        folder_of = str((folder / files[new[0]].path).parent)
+        old = tuple(name for name in committed if str(Path(name).parent) == folder_of)
+        _find_duplicates(connection, new, old, patches)
+    settled = [_rewrite(Path(name), part, patches[name]) if name in patches else part for name, part in files.items()]
+    kept = tuple(sorted((part for part in settled if part.rows), key=lambda part: part.path))
+    return Settled(parts=kept, duplicates=sum(len(patch.drop) for patch in patches.values()))
+
+
+def _orient(
+    connection: duckdb.DuckDBPyConnection, new: tuple[str, ...], committed: tuple[str, ...], patches: dict[str, _Patch]
+) -> None:
+    """Decide the direction of records that do not tell it themselves."""
+    scan = parquet(new, "filename = true", "file_row_number = true")
+    known = parquet([*new, *committed])
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE listeners AS SELECT server_address AS address, server_port AS port, protocol, "
+        f"bool_or(direction_evidence = 'handshake') AS proven FROM {known} "
+        f"WHERE direction_evidence IN ('handshake', 'flag') AND verdict IN ('accepted', 'audit') AND {_PORTED} GROUP BY ALL"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE doubtful AS SELECT filename, file_row_number AS row, initiator, protocol, "
+        f"client_address, client_port, server_address, server_port FROM {scan} f WHERE {_PORTED} AND (initiator = 'unknown' "
+        f"OR (direction_evidence = 'flag' "
+        f"AND EXISTS (SELECT 1 FROM listeners l WHERE l.proven AND l.address = f.client_address AND l.port = f.client_port AND l.protocol = f.protocol) "
+        f"AND NOT EXISTS (SELECT 1 FROM listeners l WHERE l.proven AND l.address = f.server_address AND l.port = f.server_port AND l.protocol = f.protocol)))"
+    )
+    if not connection.execute("SELECT count(*) FROM doubtful").fetchone()[0]:  # type: ignore[index]
+        return
+    for name, row, turned, evidence in connection.execute(_decision(known)).fetchall():
+        patches.setdefault(name, _Patch()).turn[row] = (turned, evidence)
+
+
+def _decision(known: str) -> str:
+    """Return the query that decides each doubtful record: file, row, new initiator, evidence."""
+    same = (
+        "SELECT DISTINCT client_address, client_port, server_address, server_port, protocol "
+        f"FROM {known} WHERE direction_evidence IN ('handshake', 'flag') AND {_PORTED}"
+    )
+    return f"""
+    WITH connections AS ({same}),
+    spread AS (
+        SELECT address, port, protocol FROM (
+            SELECT client_address AS address, client_port AS port, protocol, server_address AS peer, server_port AS remote
+            FROM doubtful WHERE initiator = 'unknown'
+            UNION ALL
+            SELECT server_address, server_port, protocol, client_address, client_port FROM doubtful WHERE initiator = 'unknown')
+        GROUP BY ALL HAVING count(DISTINCT remote) >= {INFER_PORTS} AND count(DISTINCT peer) >= {INFER_PEERS}),
+    facts AS (
+        SELECT d.filename, d.row, d.initiator,
+            s.protocol IS NOT NULL AS straight, r.protocol IS NOT NULL AS reversed,
+            lc.protocol IS NOT NULL AS client_listens, ls.protocol IS NOT NULL AS server_listens,
+            pc.protocol IS NOT NULL AS client_spread, ps.protocol IS NOT NULL AS server_spread
+        FROM doubtful d
+        LEFT JOIN connections s ON d.initiator = 'unknown' AND (s.client_address, s.client_port, s.server_address, s.server_port, s.protocol)
+            = (d.client_address, d.client_port, d.server_address, d.server_port, d.protocol)
+        LEFT JOIN connections r ON d.initiator = 'unknown' AND (r.client_address, r.client_port, r.server_address, r.server_port, r.protocol)
+            = (d.server_address, d.server_port, d.client_address, d.client_port, d.protocol)
+        LEFT JOIN listeners lc ON (lc.address, lc.port, lc.protocol) = (d.client_address, d.client_port, d.protocol)
+        LEFT JOIN listeners ls ON (ls.address, ls.port, ls.protocol) = (d.server_address, d.server_port, d.protocol)
+        LEFT JOIN spread pc ON (pc.address, pc.port, pc.protocol) = (d.client_address, d.client_port, d.protocol)
+        LEFT JOIN spread ps ON (ps.address, ps.port, ps.protocol) = (d.server_address, d.server_port, d.protocol))
+    SELECT filename, row,
+        CASE WHEN initiator = 'source' THEN 'destination' WHEN initiator = 'destination' THEN 'source'
+            WHEN straight AND NOT reversed THEN 'source' WHEN reversed AND NOT straight THEN 'destination'
+            WHEN server_listens AND NOT client_listens THEN 'source' WHEN client_listens AND NOT server_listens THEN 'destination'
+            WHEN server_spread AND NOT client_spread THEN 'source' WHEN client_spread AND NOT server_spread THEN 'destination' END AS turned,
+        CASE WHEN initiator <> 'unknown' THEN 'handshake' WHEN straight <> reversed THEN 'flag'
+            WHEN server_listens <> client_listens THEN 'listener' ELSE 'inferred' END
+    FROM facts WHERE turned IS NOT NULL
+    """
+
+
+def _find_duplicates(
+    connection: duckdb.DuckDBPyConnection, new: tuple[str, ...], old: tuple[str, ...], patches: dict[str, _Patch]
+) -> None:
+    """Mark records of the new parts that repeat another record of the partition, keeping the first.
+
+    A hash finds suspects out of core; only suspects are compared column by column.
+    """
+    both = parquet([*old, *new])
+    suspects = connection.execute(
+        f"SELECT hash({_QUICK}) AS suspect FROM {both} GROUP BY ALL HAVING count(*) > 1"
+    ).to_arrow_table()
+    if not suspects.num_rows:
+        return
+    connection.register("suspects", suspects)
+    scan = parquet([*old, *new], "filename = true", "file_row_number = true")
+    committed = ", ".join("'" + name.replace("'", "''") + "'" for name in old) or "''"
+    found = connection.execute(
+        f"SELECT filename, file_row_number FROM {scan} WHERE hash({_QUICK}) IN (SELECT suspect FROM suspects) "
+        f"QUALIFY row_number() OVER (PARTITION BY {_IDENTITY} "
+        f"ORDER BY filename IN ({committed}) DESC, filename, file_row_number) > 1 AND filename NOT IN ({committed})"
+    ).fetchall()
+    connection.unregister("suspects")
+    for name, row in found:
+        patches.setdefault(name, _Patch()).drop.append(row)
+
+
+_SIDES = [(f"client_{what}", f"server_{what}") for what in ("address", "port", "kind", "identity", "pod", "prefix", "names")]
+
+
+def _turn(table: pa.Table, first_row: int, patch: _Patch) -> pa.Table:
+    """Apply new directions to one row group."""
+    rows = {row - first_row: turn for row, turn in patch.turn.items() if first_row <= row < first_row + table.num_rows}
+    if not rows:
+        return table
+    columns = {name: table[name].to_pylist() for name in ("initiator", "direction_evidence", "establishment")}
+    flags = table["tcp_flags"].to_pylist()
+    swap = np.zeros(table.num_rows, dtype=bool)
+    for row, (initiator, evidence) in rows.items():
+        # Columns hold the reading of the old initiator: they swap when source and destination trade places.
+        swap[row] = (columns["initiator"][row] == "destination") != (initiator == "destination")
+        columns["initiator"][row], columns["direction_evidence"][row] = initiator, evidence
+        if columns["establishment"][row] is None and flags[row] is not None and flags[row] & 16 and not flags[row] & 4:
+            columns["establishment"][row] = "established"
+    mask = pa.array(swap)
+    for client, server in _SIDES:
+        first, second = table[client], table[server]
+        table = table.set_column(table.schema.get_field_index(client), client, pc.if_else(mask, second, first))
+        table = table.set_column(table.schema.get_field_index(server), server, pc.if_else(mask, first, second))
+    for name, values in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(values, type=pa.string()))
+    return table
+
+
+def _rewrite(path: Path, part: Part, patch: _Patch) -> Part:
+    """Write a part again with its patch, beside the old one, and take its place."""
+    target = path.with_name(f"{path.stem}-settled.parquet")
+    source = pq.ParquetFile(path)
+    dropped = np.array(sorted(patch.drop), dtype=np.int64)
+    rows = 0
+    first = 0
+    with pq.ParquetWriter(
+        target, source.schema_arrow, compression="zstd", compression_level=COMPRESSION_LEVEL, store_schema=False,
+        write_statistics=["time"],
+    ) as writer:  # fmt: skip
+        for group in range(source.num_row_groups):
+            table = source.read_row_group(group)
+            count = table.num_rows
+            table = _turn(table, first, patch)
+            inside = dropped[(dropped >= first) & (dropped < first + count)] - first
+            if len(inside):
+                keep = np.ones(count, dtype=bool)
+                keep[inside] = False
+                table = table.filter(pa.array(keep))
+            if table.num_rows:
+                writer.write_table(table.cast(source.schema_arrow))
+            rows += table.num_rows
+            first += count
+    path.unlink()
+    fsync_file(target)
+    fsync_folder(target.parent)
+    relative = str(Path(part.path).with_name(target.name))
+    return replace(part, path=relative, rows=rows, size=target.stat().st_size)

@@ -1,0 +1,1 @@
+"""The vocabulary: frozen values and enums, no I/O, standard library only."""

@@ -1,0 +1,206 @@
+"""Strict access to manifest fields: whatever is not understood raises, and becomes a diagnostic, never a default.
+
+A manifest is hostile text: every value that reaches a message goes through :func:`shown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from discovery.model.diagnostics import Diagnostic, Level
+from discovery.model.edge import Direction
+from discovery.model.intent import Dialect
+from discovery.model.workload import Labels
+from discovery.verify.rules import PodMatch, ReadPolicy, ReadRule
+
+NOT_EVALUATED = "not-evaluated"
+_SHOWN = 80
+
+
+class NotEvaluatedError(Exception):
+    """A construct that this reader does not evaluate; ``where`` is its field path."""
+
+    def __init__(self, where: str, message: str) -> None:
+        super().__init__(f"{where}: {message}")
+
+
+@dataclass(slots=True)
+class Notes:
+    """The diagnostics of one document, collected while it is read. ``source`` is ``path:line``."""
+
+    source: str
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def reject(self, error: NotEvaluatedError) -> None:
+        """Record a construct outside the subset."""
+        hint = "decisions that depend on this manifest are unknown; see docs for the constructs that are evaluated"
+        self.found.append(
+            Diagnostic(code=NOT_EVALUATED, level=Level.ERROR, subject=self.source, message=str(error), hint=hint)
+        )
+
+    def warn(self, code: str, message: str, hint: str | None = None) -> None:
+        """Record something that is evaluated but surely not meant."""
+        self.found.append(Diagnostic(code=code, level=Level.WARNING, subject=self.source, message=message, hint=hint))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What every manifest starts with; ``namespace`` is None when the manifest does not say it."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleList:
+    """The rules of one direction: what could be read, whether that is all, and what they need."""
+
+    rules: tuple[ReadRule, ...]
+    complete: bool
+    needs: frozenset[str]
+
+
+def shown(value: object) -> str:
+    """Return a short, single-line, ASCII form of a value for messages."""
+    if isinstance(value, (dict, list)):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    text = ascii(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def mapping(value: Any, where: str) -> dict[str, Any]:
+    """Return a mapping with string keys; null is the empty mapping."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise NotEvaluatedError(where, f"expected a mapping, found {shown(value)}")
+    return value
+
+
+def _present(value: Any, where: str) -> dict[str, Any]:
+    """Return a mapping; null is refused, because as a rule it would allow everything in one dialect and nothing in
+    another.
+    """
+    if value is None:
+        raise NotEvaluatedError(where, "expected a mapping, found None")
+    return mapping(value, where)
+
+
+def sequence(value: Any, where: str) -> list[Any]:
+    """Return a list; null is the empty list."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise NotEvaluatedError(where, f"expected a list, found {shown(value)}")
+    return value
+
+
+def only(value: dict[str, Any], known: Collection[str], where: str) -> dict[str, Any]:
+    """Return the mapping when all its keys are known."""
+    unknown = sorted(set(value) - set(known))
+    if unknown:
+        raise NotEvaluatedError(where, f"field {shown(unknown[0])} is not evaluated")
+    return value
+
+
+def string(value: Any, where: str) -> str:
+    """Return a non-empty string."""
+    if not isinstance(value, str) or not value:
+        raise NotEvaluatedError(where, f"expected a string, found {shown(value)}")
+    return value
+
+
+def integer(value: Any, low: int, high: int, where: str) -> int:
+    """Return an integer within bounds (a boolean is not one)."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise NotEvaluatedError(where, f"expected a number from {low} to {high}, found {shown(value)}")
+    return value
+
+
+def match_labels(selector: Any, where: str) -> Labels:
+    """Return the labels of a ``{matchLabels}`` selector; null and ``{}`` require nothing."""
+    found = only(mapping(selector, where), ("matchLabels", "matchExpressions"), where)
+    if found.get("matchExpressions"):
+        raise NotEvaluatedError(f"{where}.matchExpressions", "label expressions are not evaluated")
+    pairs = mapping(found.get("matchLabels"), f"{where}.matchLabels")
+    for key, value in pairs.items():
+        if not isinstance(value, str):
+            raise NotEvaluatedError(
+                f"{where}.matchLabels", f"label {shown(key)} has the value {shown(value)}, not a string"
+            )
+    return Labels.of(pairs)
+
+
+def read_head(document: dict[str, Any]) -> Head:
+    """Return kind, name and namespace. Raises :class:`NotEvaluatedError` when an API server would refuse them."""
+    document = mapping(document, "document")
+    metadata = mapping(document.get("metadata"), "metadata")
+    namespace = metadata.get("namespace")
+    return Head(
+        api_version=string(document.get("apiVersion"), "apiVersion"),
+        kind=string(document.get("kind"), "kind"),
+        name=string(metadata.get("name"), "metadata.name"),
+        namespace=None if namespace is None else string(namespace, "metadata.namespace"),
+    )
+
+
+def home(head: Head, notes: Notes) -> str:
+    """Return the namespace of a namespaced manifest; a missing one is read as ``default``, with a warning."""
+    if head.namespace is not None:
+        return head.namespace
+    notes.warn(
+        "namespace-assumed",
+        f"{head.kind} {shown(head.name)} has no namespace; read as 'default', but it lands wherever kubectl points",
+        "write metadata.namespace",
+    )
+    return "default"
+
+
+def read_rules(
+    value: Any, where: str, read_one: Callable[[dict[str, Any], str], tuple[list[ReadRule], set[str]]], notes: Notes
+) -> RuleList:
+    """Read a list of rules; one that cannot be evaluated makes the list incomplete and is reported."""
+    rules: list[ReadRule] = []
+    needs: set[str] = set()
+    complete = True
+    try:
+        items = sequence(value, where)
+    except NotEvaluatedError as error:
+        notes.reject(error)
+        return RuleList(rules=(), complete=False, needs=frozenset())
+    for number, item in enumerate(items):
+        place = f"{where}[{number}]"
+        try:
+            found, needed = read_one(_present(item, place), place)
+        except NotEvaluatedError as error:
+            notes.reject(error)
+            complete = False
+        else:
+            rules += found
+            needs |= needed
+    return RuleList(rules=tuple(rules), complete=complete, needs=frozenset(needs))
+
+
+def unread(dialect: Dialect, head: Head, namespace: str | None, source: str, *, staged: bool) -> tuple[ReadPolicy, ...]:
+    """Return stand-ins for a manifest that may select any pod of its place and do anything to it."""
+    return tuple(
+        ReadPolicy(
+            dialect=dialect,
+            kind=head.kind,
+            name=head.name,
+            namespace=namespace,
+            subject=PodMatch(namespace=namespace),
+            opt_in=False,
+            direction=direction,
+            isolates=True,
+            staged=staged,
+            rules=(),
+            source=source,
+            complete=False,
+        )
+        for direction in Direction
+    )

@@ -1,0 +1,199 @@
+"""What an intent and what a written policy allow, in one comparable form.
+
+A :class:`Meaning` is a set of (protocol, peer, ports); prefixes are compared as sets of addresses per port, so it does
+not matter how rules were grouped, split or ordered. ICMP types are kept as port sets.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from discovery.model.edge import Direction, Protocol
+from discovery.model.intent import Allow, CidrPeer, Dialect, EntityPeer, PolicyIntent, WorkloadPeer
+from discovery.model.platform import Platform
+from discovery.model.ports import PortSet
+from discovery.model.workload import Entity
+from discovery.verify.fields import shown
+from discovery.verify.nets import NetIndex, Network, Relation, cidr_match, parse_prefix, parse_target
+from discovery.verify.rules import AnyMatch, CidrMatch, EntityMatch, PeerMatch, PodMatch, ReadPolicy
+
+Atom = PodMatch | EntityMatch | AnyMatch
+
+_BY_ADDRESS = (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER)
+_FAMILY = {Protocol.ICMP: 4, Protocol.ICMPV6: 6}
+_SHOWN_PREFIXES = 3
+_MAX_CALICO_ICMP = 254
+
+
+class InexpressibleError(Exception):
+    """An allow that the dialect on the platform cannot say exactly."""
+
+
+@dataclass(slots=True)
+class Meaning:
+    """A set of allowed things of one subject and direction."""
+
+    atoms: dict[tuple[Protocol, Atom], PortSet] = field(default_factory=dict)
+    nets: dict[Protocol, dict[Network, PortSet]] = field(default_factory=dict)
+
+    def add(self, peer: PeerMatch, protocol: Protocol, content: PortSet) -> None:
+        """Add one thing; ICMP of one family over prefixes of the other is nothing."""
+        if not isinstance(peer, CidrMatch):
+            self.atoms[protocol, peer] = self.atoms.get((protocol, peer), PortSet()) | content
+            return
+        nets = self.nets.setdefault(protocol, {})
+        for prefix in peer.prefixes:
+            network = parse_prefix(prefix)
+            if _FAMILY.get(protocol, network.version) == network.version:
+                nets[network] = nets.get(network, PortSet()) | content
+
+
+def written(policies: Iterable[ReadPolicy], cluster: str) -> Meaning:
+    """Return what policies of one subject and direction allow; ``cluster`` is the one they are applied in."""
+    meaning = Meaning()
+    for policy in policies:
+        for rule in policy.rules:
+            content = rule.ports if rule.protocol.has_ports else PortSet.of(*rule.icmp_types)
+            for peer in rule.peers:
+                meaning.add(in_cluster(peer, cluster), rule.protocol, content)
+    return meaning
+
+
+def in_cluster(peer: PeerMatch, cluster: str) -> PeerMatch:
+    """Return the peer with its cluster made explicit."""
+    if not isinstance(peer, PodMatch) or peer.cluster is not None:
+        return peer
+    return PodMatch(
+        cluster=cluster,
+        namespace=peer.namespace,
+        labels=peer.labels,
+        service_account=peer.service_account,
+        namespace_labels=peer.namespace_labels,
+    )
+
+
+def intended(intents: Iterable[PolicyIntent], platform: Platform) -> tuple[Meaning, list[tuple[Allow, str]]]:
+    """Return what intents allow as the platform can say it, and the allows that it cannot, with the reason."""
+    meaning = Meaning()
+    impossible: list[tuple[Allow, str]] = []
+    for intent in intents:
+        for allow in intent.allows:
+            content = allow.ports if allow.protocol.has_ports else PortSet.of(*allow.icmp_types)
+            try:
+                _check_icmp(allow, platform)
+                peer = _peer(allow, intent, platform)
+            except InexpressibleError as error:
+                impossible.append((allow, str(error)))
+            else:
+                if peer is not None:
+                    meaning.add(peer, allow.protocol, content)
+    return meaning, impossible
+
+
+def _check_icmp(allow: Allow, platform: Platform) -> None:
+    """Refuse ICMP where the dialect has no word for it."""
+    if platform.dialect is Dialect.KUBERNETES and not allow.protocol.has_ports:
+        raise InexpressibleError("Kubernetes policies have no ICMP")
+    if platform.dialect is Dialect.CALICO and any(number > _MAX_CALICO_ICMP for number in allow.icmp_types):
+        raise InexpressibleError("Calico knows ICMP types up to 254")
+
+
+def _peer(allow: Allow, intent: PolicyIntent, platform: Platform) -> PeerMatch | None:
+    """Return the peer of an allow; None when the platform allows it without a rule."""
+    peer = allow.peer
+    if isinstance(peer, CidrPeer):
+        return cidr_match(parse_prefix(prefix) for prefix in peer.prefixes)
+    if isinstance(peer, EntityPeer):
+        return _entity(peer, intent.direction, platform)
+    return _pods(peer, intent, platform)
+
+
+def _pods(peer: WorkloadPeer, intent: PolicyIntent, platform: Platform) -> PodMatch:
+    """Return the pods of a peer."""
+    selector = peer.selector
+    if platform.dialect is not Dialect.CILIUM and selector.cluster != intent.workload.cluster:
+        raise InexpressibleError("selectors reach no other cluster")
+    if platform.dialect is Dialect.KUBERNETES and selector.service_account is not None:
+        raise InexpressibleError("Kubernetes policies cannot select service accounts")
+    return PodMatch(
+        cluster=selector.cluster,
+        namespace=selector.namespace,
+        labels=selector.labels,
+        service_account=selector.service_account,
+    )
+
+
+def _entity(peer: EntityPeer, direction: Direction, platform: Platform) -> PeerMatch | None:
+    """Return the entity, or its addresses where the platform can name nodes by address alone."""
+    if platform.dialect is Dialect.CILIUM:
+        return EntityMatch(entity=peer.entity)
+    if peer.entity is Entity.HOST and direction is Direction.INGRESS:
+        return None
+    by_address = platform.dialect is Dialect.CALICO or platform.setting("enforcer") == "calico"
+    if not by_address or peer.entity not in _BY_ADDRESS:
+        raise InexpressibleError(f"entity {peer.entity} cannot be named")
+    if not peer.addresses:
+        raise InexpressibleError(f"no address of entity {peer.entity} was seen")
+    return cidr_match(parse_target(address) for address in peer.addresses)
+
+
+def differences(want: Meaning, have: Meaning) -> Iterator[tuple[str, str]]:
+    """Yield ``("missing-allow" | "excess-allow", description)`` for everything that only one of them allows."""
+    for protocol, atom in sorted(set(want.atoms) | set(have.atoms), key=repr):
+        wanted = want.atoms.get((protocol, atom), PortSet())
+        found = have.atoms.get((protocol, atom), PortSet())
+        for code, rest in (("missing-allow", wanted - found), ("excess-allow", found - wanted)):
+            if rest.intervals:
+                yield code, f"{_named(atom)} {_content(protocol, rest)}"
+    for protocol in sorted(set(want.nets) | set(have.nets)):
+        yield from _net_differences(protocol, want.nets.get(protocol, {}), have.nets.get(protocol, {}))
+
+
+def _net_differences(
+    protocol: Protocol, want: dict[Network, PortSet], have: dict[Network, PortSet]
+) -> Iterator[tuple[str, str]]:
+    """Compare the addresses of every stretch of ports on which both sides are constant."""
+    if want == have:
+        return
+    edges = sorted(
+        {
+            edge
+            for ports in (*want.values(), *have.values())
+            for low, high in ports.intervals
+            for edge in (low, high + 1)
+        }
+    )
+    for low, after in itertools.pairwise(edges):
+        wanted = cidr_match(network for network, ports in want.items() if low in ports)
+        found = cidr_match(network for network, ports in have.items() if low in ports)
+        stretch = _content(protocol, PortSet.from_intervals([(low, after - 1)]))
+        for code, ours, theirs in (("missing-allow", wanted, found), ("excess-allow", found, wanted)):
+            rest = _outside(ours, theirs)
+            if rest:
+                more = f" and {len(rest) - _SHOWN_PREFIXES} more" if len(rest) > _SHOWN_PREFIXES else ""
+                yield code, f"{', '.join(rest[:_SHOWN_PREFIXES])}{more} {stretch}"
+
+
+def _outside(ours: CidrMatch, theirs: CidrMatch) -> list[str]:
+    """Return the prefixes of one match that are not wholly inside the other."""
+    index = NetIndex(theirs)
+    return [prefix for prefix in ours.prefixes if index.relation(parse_prefix(prefix)) is not Relation.INSIDE]
+
+
+def _content(protocol: Protocol, content: PortSet) -> str:
+    """Return ``TCP/80,443`` or ``ICMP type 8``."""
+    return f"{protocol}/{content}" if protocol.has_ports else f"{protocol} type {content}"
+
+
+def _named(atom: Atom) -> str:
+    """Return a peer for messages, hostile text escaped."""
+    if isinstance(atom, EntityMatch):
+        return f"entity {atom.entity}"
+    if isinstance(atom, AnyMatch):
+        return "any peer"
+    parts = [f"{key}={value}" for key, value in (*atom.namespace_labels.pairs, *atom.labels.pairs)]
+    if atom.service_account is not None:
+        parts.append(f"serviceAccount={atom.service_account}")
+    return "pods " + shown(f"{atom.namespace or '(any namespace)'}: {','.join(parts) or '(all)'}")

@@ -1,0 +1,302 @@
+"""Prove that what was written means what was intended.
+
+Codes of :func:`check`, all of level error unless said otherwise: ``direction-missing``, ``unexpected-policy``,
+``missing-allow``, ``excess-allow``, ``inexpressible-allow``, ``monitor-isolates``, ``enforce-inert``,
+``needs-newer-platform``, ``wrong-dialect``, ``cluster-unknown``, ``version-not-selected``, ``selects-other-workload``,
+``workload-without-version`` (warning), ``peer-may-cross-clusters`` (warning), and everything that
+:func:`discovery.verify.read.read_policies` reports. Codes of :func:`covers`: ``learned-edge-cut``,
+``learned-edge-unknown``, ``workload-without-version``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from discovery.model.diagnostics import Diagnostic, Level
+from discovery.model.edge import Direction, Edge, Endpoint
+from discovery.model.intent import Dialect, Mode, PolicyIntent
+from discovery.model.platform import Platform
+from discovery.model.workload import EndpointKind, Entity, WorkloadRef, WorkloadVersion
+from discovery.verify.evaluate import (
+    AddressEnd,
+    Decision,
+    End,
+    EntityEnd,
+    Evaluator,
+    Outcome,
+    PodEnd,
+    Probe,
+    isolates_now,
+    unmet_needs,
+)
+from discovery.verify.fields import shown
+from discovery.verify.meaning import differences, in_cluster, intended, written
+from discovery.verify.read import ReadSet, read_policies
+from discovery.verify.rules import PodMatch, ReadPolicy
+
+_Key = tuple[PodMatch, Direction]
+_CILIUM_LOCAL_BY_DEFAULT = (1, 19)
+_HASH_DIGITS = 8
+
+
+def check(
+    intents: Iterable[PolicyIntent],
+    texts: Mapping[str, str],
+    platform: Platform,
+    mode: Mode,
+    versions: Iterable[WorkloadVersion],
+    skipped: frozenset[tuple[WorkloadRef, Direction]] = frozenset(),
+) -> tuple[Diagnostic, ...]:
+    """Return every difference between the intents and the written files (path to text); empty means none.
+
+    ``skipped`` are directions that the dialect could not say, for which nothing may be written. ``versions`` are all
+    versions of all workloads: each policy must select every version of its workload and nothing else.
+    """
+    wanted = tuple(intents)
+    read = read_policies(texts)
+    policies, found = _bind(read, wanted, platform)
+    expected: dict[_Key, list[PolicyIntent]] = {}
+    for intent in wanted:
+        if intent.isolate and (intent.workload, intent.direction) not in skipped:
+            expected.setdefault((_subject(intent), intent.direction), []).append(intent)
+    have: dict[_Key, list[ReadPolicy]] = {}
+    for policy in policies:
+        have.setdefault((policy.subject, policy.direction), []).append(policy)
+    known = _Versions(versions)
+    for key in sorted(set(expected) | set(have), key=repr):
+        found += _compare(key, expected.get(key, []), have.get(key, []), platform)
+    for policy in policies:
+        found += _in_mode(policy, platform, mode)
+        found += _crossing(policy, platform, known)
+    for (subject, _), owners in expected.items():
+        found += _selected(subject, owners, known)
+    return _sorted(found)
+
+
+def covers(
+    edges: Iterable[Edge],
+    intents: Iterable[PolicyIntent],
+    texts: Mapping[str, str],
+    platform: Platform,
+    versions: Iterable[WorkloadVersion],
+) -> tuple[Diagnostic, ...]:
+    """Return every learned edge that the written files would not surely allow if they were enforced.
+
+    An edge of a workload is tried with each version of it, an edge of an external endpoint with each address. Files
+    that cannot be evaluated make edges unknown; :func:`check` says why.
+    """
+    policies, _ = _bind(read_policies(texts), tuple(intents), platform)
+    evaluator = Evaluator(policies, platform, as_enforced=True)
+    known = _Versions(versions)
+    found: list[Diagnostic] = []
+    for edge in edges:
+        found += _covered(edge, evaluator, known)
+    return _sorted(found)
+
+
+class _Versions:
+    """All workload versions, each set of attributes once, by workload and by namespace."""
+
+    def __init__(self, versions: Iterable[WorkloadVersion]) -> None:
+        self._by_ref: dict[WorkloadRef, list[WorkloadVersion]] = {}
+        self._by_namespace: dict[str, list[WorkloadVersion]] = {}
+        unique = {(v.ref, v.labels, v.service_account, v.namespace_labels): v for v in versions}
+        for version in sorted(unique.values(), key=repr):
+            self._by_ref.setdefault(version.ref, []).append(version)
+            self._by_namespace.setdefault(version.ref.namespace, []).append(version)
+
+    def of(self, ref: WorkloadRef) -> list[WorkloadVersion]:
+        """Return the versions of a workload."""
+        return self._by_ref.get(ref, [])
+
+    def near(self, match: PodMatch) -> list[WorkloadVersion]:
+        """Return the versions that a match of one namespace could select."""
+        return self._by_namespace.get(match.namespace or "", [])
+
+
+def _sorted(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return diagnostics once each, in a stable order."""
+    return tuple(sorted(set(found), key=lambda d: (d.subject, d.code, d.message)))
+
+
+def _error(code: str, subject: object, message: str, hint: str | None = None) -> Diagnostic:
+    """Return an error."""
+    return Diagnostic(code=code, level=Level.ERROR, subject=str(subject), message=message, hint=hint)
+
+
+def _bind(
+    read: ReadSet, intents: tuple[PolicyIntent, ...], platform: Platform
+) -> tuple[list[ReadPolicy], list[Diagnostic]]:
+    """Return the policies with their cluster made explicit, and what reading and binding found."""
+    clusters = sorted({intent.workload.cluster for intent in intents})
+    found = list(read.diagnostics)
+    policies = []
+    for policy in read.policies:
+        if policy.dialect is not platform.dialect:
+            found.append(_error("wrong-dialect", policy.source, f"{policy.kind} is not of dialect {platform.dialect}"))
+            continue
+        cluster = _cluster_of(policy.source, clusters)
+        if cluster is None:
+            found.append(_error("cluster-unknown", policy.source, "the folder names none of the clusters"))
+            continue
+        policies.append(replace(policy, subject=_bound(policy.subject, cluster)))
+    return policies, found
+
+
+def _cluster_of(source: str, clusters: list[str]) -> str | None:
+    """Return the cluster that a file is for: the only one, or the one that its folder names.
+
+    Files lie at ``<dialect>/[<cluster>/]<namespace>/<file>``; a cluster name that is no folder name is changed and
+    ends with the first 8 hex digits of its BLAKE2b hash.
+    """
+    if len(clusters) <= 1:
+        return clusters[0] if clusters else ""
+    parts = source.rpartition(":")[0].split("/")
+    folder = parts[-3] if len(parts) > 2 else ""
+    for cluster in clusters:
+        digest = hashlib.blake2b(cluster.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+        if folder in (cluster, digest) or folder.endswith(f"-{digest}"):
+            return cluster
+    return None
+
+
+def _bound(match: PodMatch, cluster: str) -> PodMatch:
+    """Return a match with its cluster made explicit."""
+    bound = in_cluster(match, cluster)
+    return bound if isinstance(bound, PodMatch) else match
+
+
+def _subject(intent: PolicyIntent) -> PodMatch:
+    """Return the subject of an intent as a reader would see it."""
+    selector = intent.subject
+    return PodMatch(
+        cluster=selector.cluster,
+        namespace=selector.namespace,
+        labels=selector.labels,
+        service_account=selector.service_account,
+    )
+
+
+def _compare(
+    key: _Key, intents: list[PolicyIntent], policies: list[ReadPolicy], platform: Platform
+) -> Iterator[Diagnostic]:
+    """Compare what is meant and what is written for one subject and direction."""
+    subject, direction = key
+    if not intents:
+        labels = ",".join("=".join(pair) for pair in subject.labels.pairs)
+        pods = shown(f"{subject.namespace}: {labels or '(all)'}")
+        for policy in policies:
+            yield _error("unexpected-policy", policy.source, f"{direction} of {pods} was not meant to be governed")
+        return
+    owner = intents[0].workload
+    meant, impossible = intended(intents, platform)
+    for allow, reason in impossible:
+        what = f"{direction} allow of {shown(str(allow.peer))} on {allow.protocol}"
+        yield _error(
+            "inexpressible-allow",
+            owner,
+            f"{what} cannot be said on {platform}: {reason}",
+            "leave the direction out and list it as skipped",
+        )
+    if not policies:
+        yield _error("direction-missing", owner, f"no policy isolates {direction} of {shown(str(intents[0].subject))}")
+        return
+    for code, text in differences(meant, written(policies, owner.cluster)):
+        verb = "does not allow" if code == "missing-allow" else "also allows"
+        yield _error(code, owner, f"{direction}: what was written {verb} {text}")
+
+
+def _in_mode(policy: ReadPolicy, platform: Platform, mode: Mode) -> Iterator[Diagnostic]:
+    """Check that monitor output isolates nothing, that enforcing output isolates, and that the platform knows it."""
+    now = isolates_now(policy, platform)
+    if mode is Mode.MONITOR and now:
+        yield _error("monitor-isolates", policy.source, f"{policy} isolates {policy.direction} once it is applied")
+    if mode is Mode.ENFORCE and not now:
+        yield _error("enforce-inert", policy.source, f"{policy} isolates no {policy.direction} when it is applied")
+    for need in unmet_needs(policy, platform):
+        yield _error("needs-newer-platform", policy.source, f"{policy} uses {need}, which {platform} does not know")
+
+
+def _selected(subject: PodMatch, owners: list[PolicyIntent], known: _Versions) -> Iterator[Diagnostic]:
+    """Check that a subject selects every version of its workload and of no other."""
+    refs = {owner.workload for owner in owners}
+    for ref in sorted(refs):
+        if not known.of(ref):
+            yield Diagnostic(
+                code="workload-without-version",
+                level=Level.WARNING,
+                subject=str(ref),
+                message="no labels of the workload are known: what its policy selects cannot be checked",
+            )
+        for version in known.of(ref):
+            if not subject.matches(version):
+                labels = ",".join("=".join(pair) for pair in version.labels.pairs)
+                yield _error("version-not-selected", ref, f"pods with labels {shown(labels)} are not selected")
+    for version in known.near(subject):
+        if subject.matches(version) and (version.ref not in refs or len(refs) > 1):
+            other = f"{version.ref.kind} {version.ref}"
+            yield _error("selects-other-workload", min(refs), f"the policy also selects {shown(other)}")
+
+
+def _crossing(policy: ReadPolicy, platform: Platform, known: _Versions) -> Iterator[Diagnostic]:
+    """Warn of selectors without a cluster that a mesh of older Cilium releases reads as "any cluster"."""
+    if platform.dialect is not Dialect.CILIUM or platform.version >= _CILIUM_LOCAL_BY_DEFAULT:
+        return
+    for rule in policy.rules:
+        for peer in rule.peers:
+            if not isinstance(peer, PodMatch) or peer.cluster is not None:
+                continue
+            others = {v.ref.cluster for v in known.near(peer) if peer.matches(v)} - {policy.subject.cluster or ""}
+            if others:
+                yield Diagnostic(
+                    code="peer-may-cross-clusters",
+                    level=Level.WARNING,
+                    subject=policy.source,
+                    message=f"{policy}: in a mesh, {platform} reads a peer without a cluster as pods of "
+                    f"{shown(','.join(sorted(others)))} as well",
+                    hint="set policy-default-local-cluster, or name the cluster in every peer",
+                )
+
+
+def _covered(edge: Edge, evaluator: Evaluator, known: _Versions) -> Iterator[Diagnostic]:
+    """Check one edge with every version and address of its ends."""
+    clients, servers = (list(_ends(endpoint, known)) for endpoint in (edge.client, edge.server))
+    for endpoint, ends in ((edge.client, clients), (edge.server, servers)):
+        if not ends:
+            text = f"no version of it is known, so {shown(str(edge))} cannot be checked"
+            yield _error("workload-without-version", endpoint, text)
+    worst: Decision | None = None
+    for client in clients:
+        for server in servers:
+            probe = Probe(
+                client=client, server=server, protocol=edge.protocol, port=edge.port, icmp_type=edge.icmp_type
+            )
+            decision = evaluator.decide(probe)
+            if decision.outcome is Outcome.DENIED or (worst is None and decision.outcome is Outcome.UNKNOWN):
+                worst = decision
+    if worst is None:
+        return
+    code = "learned-edge-cut" if worst.outcome is Outcome.DENIED else "learned-edge-unknown"
+    for side, endpoint in ((worst.egress, edge.client), (worst.ingress, edge.server)):
+        if side.outcome is not Outcome.ALLOWED:
+            yield _error(code, endpoint, f"{side.direction} of {shown(str(edge))}: {side.reason}")
+
+
+def _ends(endpoint: Endpoint, known: _Versions) -> Iterator[End]:
+    """Yield what an endpoint of an edge may be."""
+    if endpoint.workload is not None:
+        for version in known.of(endpoint.workload):
+            yield PodEnd(version=version)
+        return
+    entity = endpoint.kind.entity
+    if entity is not None:
+        for address in endpoint.addresses or (None,):
+            yield EntityEnd(entity=entity, address=address)
+        return
+    resolved = endpoint.kind is not EndpointKind.UNRESOLVED
+    for address in endpoint.addresses:
+        yield AddressEnd(address=address, resolved=resolved)
+    if not endpoint.addresses:
+        yield EntityEnd(entity=Entity.WORLD) if resolved else AddressEnd(address="0.0.0.0/0", resolved=False)
