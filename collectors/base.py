@@ -156,7 +156,10 @@ class RecordReader(ABC):
 
     def _note_workloads(self, table: pa.Table) -> None:
         """Remember each workload identity of a batch with the interval in which it was seen."""
-        infos = {info.identity: info for info in self.builder.endpoints.values if info.identity is not None}
+        infos: dict[int, EndpointInfo] = {}
+        for info in self.builder.endpoints.values:
+            if info.identity is not None and (info.identity not in infos or _knowledge(info) > _knowledge(infos[info.identity])):
+                infos[info.identity] = info
         times = table["time"].cast(pa.int64())
         for side in ("client", "server"):
             seen = pa.table({"identity": table[f"{side}_identity"], "time": times}).group_by("identity")

@@ -50,10 +50,12 @@ _NAME_LABELS = ("app.kubernetes.io/name", "app", "k8s-app", "name", "app.kuberne
 
 # Suffixes that Kubernetes appends to pod names. The generated parts use the consonant-and-digit alphabet
 # of k8s.io/apimachinery/pkg/util/rand; a ReplicaSet hash is up to ten of them (older ones are hex or decimal).
+# A lone five-character suffix must keep to that alphabet, or "my-redis" would become "my"; after a hash or a
+# run's number it need not.
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
 _POD_SUFFIXES = (
-    (re.compile(rf"-\d{{8,11}}-{_SAFE}{{5}}$"), "CronJob"),
-    (re.compile(rf"-(?:{_SAFE}{{6,10}}|[0-9a-f]{{8,10}}|\d{{6,10}})-{_SAFE}{{5}}$"), ""),
+    (re.compile(r"-\d{8,11}-[a-z0-9]{5}$"), "CronJob"),
+    (re.compile(rf"-(?:{_SAFE}{{6,10}}|[0-9a-f]{{8,10}}|\d{{6,10}})-[a-z0-9]{{5}}$"), ""),
     (re.compile(rf"-{_SAFE}{{5}}$"), ""),
     (re.compile(r"-\d{1,5}$"), "StatefulSet"),
 )

@@ -143,6 +143,7 @@ EDGES = pa.schema(
         _column("direction_known", pa.bool_(), "whether any record proves who opened the connection", nullable=False),
         _column("direction_evidence", TEXT, "strongest evidence class of the direction", nullable=False),
         _column("verdict", TEXT, "joined verdict over all enforcement points: accepted, denied, audit, fault, unknown", nullable=False),
+        _column("contested", pa.bool_(), "one enforcement point accepted and another denied connections of the edge", nullable=False),
         _column("establishment", TEXT, "established, refused, unanswered or unknown", nullable=False),
         _column("flow_records", pa.int64(), "flow records, each observation point and each end once (their maximum)", nullable=False),
         _column("denied_records", pa.int64(), "flow records of the same edge that a policy denied", nullable=False),

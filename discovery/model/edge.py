@@ -116,14 +116,14 @@ class Edge:
     """All flows that say: this client opened this protocol and port on this server.
 
     ``port`` is the server's port after translation, None for ICMP and for collapsed edges (``collapsed_ports``
-    then counts the distinct ports). ``icmp_type`` is set for ICMP alone. ``service_names`` are the services
-    (``namespace/name``) that clients addressed before translation. ``audit`` says that some of the traffic was
-    AUDIT; ``denied_records`` counts records of the same edge that a policy denied.
+    then counts the distinct ports). ``icmp_type`` is set for ICMP alone. ``protocol`` is None for one that no policy can name. ``service_names`` are the services
+    (``namespace/name``) that clients addressed before translation. ``denied_records`` counts records of the same edge that a policy denied; ``contested`` says that one
+    enforcement point accepted and another denied connections of the edge.
     """
 
     client: Endpoint
     server: Endpoint
-    protocol: Protocol
+    protocol: Protocol | None
     port: int | None
     icmp_type: int | None
     verdict: Verdict
@@ -135,6 +135,7 @@ class Edge:
     drop_reasons: tuple[str, ...] = ()
     collapsed_ports: int = 0
     denied_records: int = 0
+    contested: bool = False
 
     def __str__(self) -> str:
         """Return ``client -> server PROTO/port``."""

@@ -240,7 +240,7 @@ def _check_family(version: Any, protocol: Protocol | None, families: set[int], w
         implied.add(6)
     if len(implied) > 1:
         raise NotEvaluatedError(where, "IPv4 and IPv6 in one rule are refused")
-    if version is not None and (isinstance(version, bool) or implied != {version}):
+    if version is not None and (not isinstance(version, int) or implied != {int(version)}):
         raise NotEvaluatedError(f"{where}.ipVersion", f"ipVersion {shown(version)} is not evaluated here")
 
 

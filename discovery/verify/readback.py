@@ -267,6 +267,10 @@ def _covered(edge: Edge, evaluator: Evaluator, known: _Versions) -> Iterator[Dia
         if not ends:
             text = f"no version of it is known, so {shown(str(edge))} cannot be checked"
             yield _error("workload-without-version", endpoint, text)
+    if edge.protocol is None:
+        text = f"no policy can name the protocol of {shown(str(edge))}"
+        yield _error("learned-edge-unknown", edge.server, text)
+        return
     worst: Decision | None = None
     for client in clients:
         for server in servers:

@@ -1,0 +1,74 @@
+"""EDGES rows as :class:`Edge` values: the door from columns (millions of flows) to values (thousands of edges)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from discovery.flows.workloads import Workloads
+from discovery.model.edge import Edge, Endpoint, Establishment, Evidence, EvidenceClass, Protocol, Verdict
+from discovery.model.workload import EndpointKind, WorkloadRef
+
+_PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
+
+
+def _endpoint(row: Mapping[str, Any], side: str, refs: Mapping[str, WorkloadRef]) -> Endpoint:
+    """Return one end of an edge."""
+    kind = EndpointKind(row[f"{side}_kind"])
+    if kind is EndpointKind.WORKLOAD:
+        return Endpoint(kind=kind, workload=refs[row[f"{side}_workload"]])
+    addresses = tuple(row[f"{side}_addresses"])
+    return Endpoint(
+        kind=kind,
+        addresses=addresses,
+        exact=not any("/" in address for address in addresses),
+        distinct_addresses=row[f"{side}_distinct"],
+        names=tuple(row["names"]) if kind is EndpointKind.EXTERNAL else (),
+    )
+
+
+def _evidence(row: Mapping[str, Any]) -> Evidence:
+    """Return what an edge rests on."""
+    return Evidence(
+        flow_records=row["flow_records"],
+        connections=row["connections"],
+        first_seen=row["first_seen"],
+        last_seen=row["last_seen"],
+        hours=row["hours"],
+        days=row["days"],
+        sources=tuple(row["sources"]),
+        reporters=tuple(row["reporters"]),
+        client_pods=row["client_pods"],
+        server_pods=row["server_pods"],
+    )
+
+
+def edge_from_row(row: Mapping[str, Any], refs: Mapping[str, WorkloadRef]) -> Edge:
+    """Return one edge from one EDGES row with times in microseconds. ``refs`` maps workload keys to workloads."""
+    return Edge(
+        client=_endpoint(row, "client", refs),
+        server=_endpoint(row, "server", refs),
+        protocol=_PROTOCOLS.get(row["protocol"]),
+        port=row["server_port"],
+        icmp_type=row["icmp_type"],
+        verdict=Verdict(row["verdict"]),
+        establishment=Establishment(row["establishment"]),
+        evidence_class=EvidenceClass(row["direction_evidence"]),
+        evidence=_evidence(row),
+        l7=tuple(row["l7"]),
+        service_names=tuple(row["service_names"]),
+        drop_reasons=tuple(row["drop_reasons"]),
+        collapsed_ports=row["collapsed_ports"],
+        denied_records=row["denied_records"],
+        contested=row["contested"],
+    )
+
+
+def read_edges(table: pa.Table, workloads: Workloads) -> tuple[Edge, ...]:
+    """Return the edges of an EDGES table, in its order."""
+    for name in ("first_seen", "last_seen"):
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
+    refs = workloads.by_key
+    return tuple(edge_from_row(row, refs) for row in table.to_pylist())

@@ -1,0 +1,301 @@
+-- The rollup: flows -> cells -> edges. Portable SQL on purpose (ADR 0002): GROUP BY, CASE, min/max/sum/bit_or and
+-- one window; no DuckDB-only syntax beyond what sqlglot translates. Each statement is named by the line "-- name:".
+-- {flows} is the scan of the part files, {where} a time filter.
+--
+-- Parameters come in as tables:
+--   workload_of(identity, workload)  canonical workload number of each identity
+
+-- name: cells
+-- One pass over all rows; everything later works on cells, whose number does not depend on the number of flows.
+-- A member is a pod, a bounding prefix (external) or an address (nodes).
+CREATE OR REPLACE TEMP TABLE cells AS
+SELECT
+    cluster, client_kind, client_identity,
+    coalesce(client_pod, client_prefix, CASE WHEN client_kind <> 'workload' THEN client_address END) AS client_member,
+    server_kind, server_identity,
+    coalesce(server_pod, server_prefix, CASE WHEN server_kind <> 'workload' THEN server_address END) AS server_member,
+    protocol, server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point,
+    node, source, l7_protocol, drop_reason, date,
+    sum(flow_records) AS flow_records,
+    sum(connections) AS connections,
+    sum(bytes_sent) AS bytes_sent,
+    sum(bytes_received) AS bytes_received,
+    min(epoch_us(time)) AS first_seen,
+    max(epoch_us(time)) AS last_seen,
+    bit_or(CAST(1 AS INTEGER) << CAST((epoch_us(time) // 3600000000) % 24 AS INTEGER)) AS hours
+FROM {flows}
+WHERE {where}
+GROUP BY
+    cluster, client_kind, client_identity, client_member, server_kind, server_identity, server_member, protocol,
+    server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point, node, source,
+    l7_protocol, drop_reason, date
+
+-- name: points
+-- Where a source shows replies at all: only there may silence count as "unanswered".
+CREATE OR REPLACE TEMP TABLE points AS
+SELECT source, node, reporter
+FROM cells
+WHERE establishment IN ('established', 'refused')
+GROUP BY source, node, reporter
+
+-- name: keyed
+-- Cells with their edge key. Workload identities become workload numbers; the direction is known or not.
+CREATE OR REPLACE TEMP TABLE keyed AS
+SELECT
+    c.cluster, c.client_kind, cw.workload AS client, c.client_member, c.server_kind, sw.workload AS server,
+    c.server_member, c.protocol, c.server_port, c.icmp_type, c.direction_evidence <> 'none' AS direction_known,
+    CASE c.direction_evidence WHEN 'handshake' THEN 1 WHEN 'flag' THEN 2 WHEN 'listener' THEN 3 WHEN 'inferred' THEN 4
+        ELSE 5 END AS evidence_rank,
+    c.verdict, c.establishment, c.reporter, c.observation_point, c.source, c.l7_protocol, c.drop_reason, c.date,
+    p.source IS NOT NULL AS shows_replies,
+    c.flow_records, c.connections, c.bytes_sent, c.bytes_received, c.first_seen, c.last_seen, c.hours
+FROM cells c
+LEFT JOIN workload_of cw ON cw.identity = c.client_identity
+LEFT JOIN workload_of sw ON sw.identity = c.server_identity
+LEFT JOIN points p ON p.source = c.source AND p.node IS NOT DISTINCT FROM c.node
+    AND p.reporter IS NOT DISTINCT FROM c.reporter
+
+-- name: sums
+-- One row per edge. Records are counted per reporter and observation point, and the largest count is taken:
+-- one packet seen at several hooks and from both ends is one (field: duplicate-observations).
+CREATE OR REPLACE TEMP TABLE sums AS
+SELECT
+    cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type, direction_known,
+    max(accepted_records) AS accepted_records, max(audit_records) AS audit_records,
+    max(denied_records) AS denied_records, max(fault_records) AS fault_records, max(unknown_records) AS unknown_records,
+    max(connections) AS connections, max(bytes_sent) AS bytes_sent, max(bytes_received) AS bytes_received,
+    min(first_seen) AS first_seen, max(last_seen) AS last_seen, bit_or(hours) AS hours,
+    min(evidence_rank) AS evidence_rank, max(established) AS established, max(refused) AS refused,
+    max(attempted) AS attempted, max(attempted_in_sight) AS attempted_in_sight
+FROM (
+    SELECT
+        cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type, direction_known,
+        reporter, observation_point,
+        sum(CASE WHEN verdict = 'accepted' THEN flow_records ELSE 0 END) AS accepted_records,
+        sum(CASE WHEN verdict = 'audit' THEN flow_records ELSE 0 END) AS audit_records,
+        sum(CASE WHEN verdict = 'denied' THEN flow_records ELSE 0 END) AS denied_records,
+        sum(CASE WHEN verdict = 'fault' THEN flow_records ELSE 0 END) AS fault_records,
+        sum(CASE WHEN verdict = 'unknown' THEN flow_records ELSE 0 END) AS unknown_records,
+        sum(connections) AS connections, sum(bytes_sent) AS bytes_sent, sum(bytes_received) AS bytes_received,
+        min(first_seen) AS first_seen, max(last_seen) AS last_seen, bit_or(hours) AS hours,
+        min(evidence_rank) AS evidence_rank,
+        max(CASE WHEN establishment = 'established' THEN 1 ELSE 0 END) AS established,
+        max(CASE WHEN establishment = 'refused' THEN 1 ELSE 0 END) AS refused,
+        max(CASE WHEN establishment = 'attempted' THEN 1 ELSE 0 END) AS attempted,
+        max(CASE WHEN establishment = 'attempted' AND shows_replies THEN 1 ELSE 0 END) AS attempted_in_sight
+    FROM keyed
+    GROUP BY
+        cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type, direction_known,
+        reporter, observation_point
+)
+GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type, direction_known
+
+-- name: contested
+-- Edges that one point accepted and another denied: only these need a look at single connections.
+CREATE OR REPLACE TEMP TABLE contested AS
+SELECT cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type
+FROM sums
+WHERE direction_known
+GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type
+HAVING max(accepted_records + audit_records) > 0 AND max(denied_records) > 0
+
+-- name: contested_rows
+-- The records of contested edges. An aggregated record spans [time, ends]; a single one is a point in time.
+CREATE OR REPLACE TEMP TABLE contested_rows AS
+SELECT
+    x.cluster, x.client_kind, x.client, x.server_kind, x.server, x.protocol, x.server_port, x.icmp_type,
+    f.verdict, f.reporter, f.time, coalesce(f.end_time, f.time) AS ends, f.client_address, f.client_port,
+    f.server_address, f.client_pod, f.server_pod, f.flow_records
+FROM {flows} f
+LEFT JOIN workload_of cw ON cw.identity = f.client_identity
+LEFT JOIN workload_of sw ON sw.identity = f.server_identity
+JOIN contested x ON x.cluster = f.cluster AND x.client_kind = f.client_kind AND x.server_kind = f.server_kind
+    AND x.client IS NOT DISTINCT FROM cw.workload AND x.server IS NOT DISTINCT FROM sw.workload
+    AND x.protocol IS NOT DISTINCT FROM f.protocol AND x.server_port IS NOT DISTINCT FROM f.server_port
+    AND x.icmp_type IS NOT DISTINCT FROM f.icmp_type
+WHERE {where} AND f.verdict IN ('accepted', 'audit', 'denied') AND f.direction_evidence <> 'none'
+
+-- name: survivors
+-- What stays accepted: records whose connection no other point denied. A connection is the five-tuple within a
+-- minute; where the source reports no client port, the same interval, unless that point also accepted some of it.
+CREATE OR REPLACE TEMP TABLE survivors AS
+SELECT
+    cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type,
+    sum(CASE WHEN verdict = 'accepted' THEN flow_records ELSE 0 END) AS accepted_records,
+    sum(CASE WHEN verdict = 'audit' THEN flow_records ELSE 0 END) AS audit_records
+FROM contested_rows a
+WHERE a.verdict <> 'denied' AND NOT EXISTS (
+    SELECT 1 FROM contested_rows d
+    WHERE d.verdict = 'denied' AND d.cluster = a.cluster
+        AND d.client_kind = a.client_kind AND d.client IS NOT DISTINCT FROM a.client
+        AND d.server_kind = a.server_kind AND d.server IS NOT DISTINCT FROM a.server
+        AND d.protocol = a.protocol AND d.server_port IS NOT DISTINCT FROM a.server_port
+        AND d.icmp_type IS NOT DISTINCT FROM a.icmp_type
+        AND d.client_address IS NOT DISTINCT FROM a.client_address
+        AND d.server_address IS NOT DISTINCT FROM a.server_address
+        AND d.client_port IS NOT DISTINCT FROM a.client_port
+        AND d.client_pod IS NOT DISTINCT FROM a.client_pod AND d.server_pod IS NOT DISTINCT FROM a.server_pod
+        AND d.time <= a.ends + INTERVAL 60 SECOND AND d.ends >= a.time - INTERVAL 60 SECOND
+        AND (a.client_port IS NOT NULL OR (d.time <= a.ends AND d.ends >= a.time
+            AND d.reporter IS DISTINCT FROM a.reporter
+            AND NOT EXISTS (
+                SELECT 1 FROM contested_rows o
+                WHERE o.verdict = 'accepted' AND o.reporter IS NOT DISTINCT FROM d.reporter
+                    AND o.client IS NOT DISTINCT FROM a.client AND o.server IS NOT DISTINCT FROM a.server
+                    AND o.client_kind = a.client_kind AND o.server_kind = a.server_kind
+                    AND o.protocol = a.protocol AND o.server_port IS NOT DISTINCT FROM a.server_port
+                    AND o.client_address IS NOT DISTINCT FROM a.client_address
+                    AND o.server_address IS NOT DISTINCT FROM a.server_address
+                    AND o.client_pod IS NOT DISTINCT FROM a.client_pod
+                    AND o.server_pod IS NOT DISTINCT FROM a.server_pod
+                    AND o.time <= a.ends AND o.ends >= a.time))))
+GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type
+
+-- name: judged
+-- The joined verdict and the establishment of each edge.
+CREATE OR REPLACE TEMP TABLE judged AS
+SELECT
+    s.cluster, s.client_kind, s.client, s.server_kind, s.server, s.protocol, s.server_port, s.icmp_type,
+    s.direction_known, s.evidence_rank, s.connections, s.bytes_sent, s.bytes_received, s.first_seen, s.last_seen, s.hours,
+    s.denied_records,
+    CASE
+        WHEN x.cluster IS NOT NULL AND coalesce(v.accepted_records, 0) + coalesce(v.audit_records, 0) = 0 THEN 'denied'
+        -- In audit mode the datapath also traces the packet as forwarded: one AUDIT record tells the truth.
+        WHEN s.audit_records > 0 THEN 'audit'
+        WHEN s.accepted_records > 0 THEN 'accepted'
+        WHEN s.denied_records > 0 THEN 'denied'
+        WHEN s.fault_records > 0 THEN 'fault'
+        ELSE 'unknown'
+    END AS verdict,
+    x.cluster IS NOT NULL AS contested,
+    CASE
+        WHEN s.established = 1 THEN 'established'
+        WHEN s.refused = 1 THEN 'refused'
+        WHEN s.attempted_in_sight = 1 AND s.protocol = 'TCP' THEN 'unanswered'
+        ELSE 'unknown'
+    END AS establishment,
+    CASE WHEN s.accepted_records + s.audit_records > 0 THEN s.accepted_records + s.audit_records
+        WHEN s.denied_records > 0 THEN s.denied_records
+        WHEN s.fault_records > 0 THEN s.fault_records ELSE s.unknown_records END AS flow_records
+FROM sums s
+LEFT JOIN contested x ON s.direction_known AND x.cluster = s.cluster AND x.client_kind = s.client_kind
+    AND x.server_kind = s.server_kind AND x.client IS NOT DISTINCT FROM s.client AND x.server IS NOT DISTINCT FROM s.server
+    AND x.protocol IS NOT DISTINCT FROM s.protocol AND x.server_port IS NOT DISTINCT FROM s.server_port
+    AND x.icmp_type IS NOT DISTINCT FROM s.icmp_type
+LEFT JOIN survivors v ON s.direction_known AND v.cluster = s.cluster AND v.client_kind = s.client_kind
+    AND v.server_kind = s.server_kind AND v.client IS NOT DISTINCT FROM s.client AND v.server IS NOT DISTINCT FROM s.server
+    AND v.protocol IS NOT DISTINCT FROM s.protocol AND v.server_port IS NOT DISTINCT FROM s.server_port
+    AND v.icmp_type IS NOT DISTINCT FROM s.icmp_type
+
+-- name: busy
+-- Port scans: what was not accepted and established, over more than {collapse_ports} ports of one pair, becomes one edge.
+CREATE OR REPLACE TEMP TABLE busy AS
+SELECT cluster, client_kind, client, server_kind, server, protocol, direction_known, verdict, establishment,
+    count(*) AS ports
+FROM judged
+WHERE server_port IS NOT NULL
+    AND (verdict IN ('denied', 'fault', 'unknown') OR establishment IN ('refused', 'unanswered') OR NOT direction_known)
+GROUP BY cluster, client_kind, client, server_kind, server, protocol, direction_known, verdict, establishment
+HAVING count(*) > {collapse_ports}
+
+-- name: numbered
+-- Every judged edge with the port it is reported under: its own, or none when it collapses.
+CREATE OR REPLACE TEMP TABLE numbered AS
+SELECT j.*, CASE WHEN b.ports IS NULL THEN j.server_port END AS shown_port, coalesce(b.ports, 0) AS collapsed_ports
+FROM judged j
+LEFT JOIN busy b ON b.cluster = j.cluster AND b.client_kind = j.client_kind AND b.server_kind = j.server_kind
+    AND b.client IS NOT DISTINCT FROM j.client AND b.server IS NOT DISTINCT FROM j.server
+    AND b.protocol IS NOT DISTINCT FROM j.protocol AND b.direction_known = j.direction_known
+    AND b.verdict = j.verdict AND b.establishment = j.establishment AND j.server_port IS NOT NULL
+
+-- name: shown
+CREATE OR REPLACE TEMP TABLE shown AS
+SELECT cluster, client_kind, client, server_kind, server, protocol, shown_port, icmp_type, direction_known, verdict,
+    establishment, max(collapsed_ports) AS collapsed_ports, bool_or(contested) AS contested, min(evidence_rank) AS evidence_rank,
+    sum(flow_records) AS flow_records, sum(denied_records) AS denied_records, sum(connections) AS connections,
+    sum(bytes_sent) AS bytes_sent, sum(bytes_received) AS bytes_received, min(first_seen) AS first_seen,
+    max(last_seen) AS last_seen, bit_or(hours) AS hours,
+    row_number() OVER (ORDER BY cluster, client_kind, client, server_kind, server, protocol, shown_port, icmp_type,
+        direction_known, verdict, establishment) AS edge
+FROM numbered
+GROUP BY cluster, client_kind, client, server_kind, server, protocol, shown_port, icmp_type, direction_known, verdict,
+    establishment
+
+-- name: edge_of
+-- From an edge key to the number of the edge that shows it.
+CREATE OR REPLACE TEMP TABLE edge_of AS
+SELECT n.cluster, n.client_kind, n.client, n.server_kind, n.server, n.protocol, n.server_port, n.icmp_type,
+    n.direction_known, s.edge
+FROM numbered n
+JOIN shown s ON s.cluster = n.cluster AND s.client_kind = n.client_kind AND s.server_kind = n.server_kind
+    AND s.client IS NOT DISTINCT FROM n.client AND s.server IS NOT DISTINCT FROM n.server
+    AND s.protocol IS NOT DISTINCT FROM n.protocol AND s.shown_port IS NOT DISTINCT FROM n.shown_port
+    AND s.icmp_type IS NOT DISTINCT FROM n.icmp_type AND s.direction_known = n.direction_known
+    AND s.verdict = n.verdict AND s.establishment = n.establishment
+
+-- name: members
+-- The small sets of each edge: pods, reporters, sources, layer 7 protocols, drop reasons, dates.
+CREATE OR REPLACE TEMP TABLE members AS
+SELECT e.edge,
+    count(DISTINCT CASE WHEN k.client_kind = 'workload' THEN k.client_member END) AS client_pods,
+    count(DISTINCT CASE WHEN k.server_kind = 'workload' THEN k.server_member END) AS server_pods,
+    count(DISTINCT k.date) AS days,
+    array_agg(DISTINCT k.source) AS sources,
+    array_agg(DISTINCT k.reporter) FILTER (WHERE k.reporter IS NOT NULL) AS reporters,
+    array_agg(DISTINCT k.l7_protocol) FILTER (WHERE k.l7_protocol IS NOT NULL) AS l7,
+    array_agg(DISTINCT k.drop_reason) FILTER (WHERE k.drop_reason IS NOT NULL) AS drop_reasons
+FROM keyed k
+JOIN edge_of e ON e.cluster = k.cluster AND e.client_kind = k.client_kind AND e.server_kind = k.server_kind
+    AND e.client IS NOT DISTINCT FROM k.client AND e.server IS NOT DISTINCT FROM k.server
+    AND e.protocol IS NOT DISTINCT FROM k.protocol AND e.server_port IS NOT DISTINCT FROM k.server_port
+    AND e.icmp_type IS NOT DISTINCT FROM k.icmp_type AND e.direction_known = k.direction_known
+GROUP BY e.edge
+
+-- name: addressed
+-- Distinct addresses of ends that are no workloads, per edge key. Out of core: there may be ten million.
+CREATE OR REPLACE TEMP TABLE addressed AS
+SELECT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
+    f.server_port, f.icmp_type, f.direction_evidence <> 'none' AS direction_known,
+    f.{end}_address AS address, f.{end}_prefix AS prefix
+FROM {flows} f
+WHERE {where} AND f.{end}_kind <> 'workload' AND f.{end}_address IS NOT NULL
+GROUP BY f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol, f.server_port,
+    f.icmp_type, direction_known, f.{end}_address, f.{end}_prefix
+
+-- name: peers
+CREATE OR REPLACE TEMP TABLE {end}_peers AS
+SELECT e.edge, a.address, a.prefix
+FROM addressed a
+LEFT JOIN workload_of cw ON cw.identity = a.client_identity
+LEFT JOIN workload_of sw ON sw.identity = a.server_identity
+JOIN edge_of e ON e.cluster = a.cluster AND e.client_kind = a.client_kind AND e.server_kind = a.server_kind
+    AND e.client IS NOT DISTINCT FROM cw.workload AND e.server IS NOT DISTINCT FROM sw.workload
+    AND e.protocol IS NOT DISTINCT FROM a.protocol AND e.server_port IS NOT DISTINCT FROM a.server_port
+    AND e.icmp_type IS NOT DISTINCT FROM a.icmp_type AND e.direction_known = a.direction_known
+GROUP BY e.edge, a.address, a.prefix
+
+-- name: words
+-- DNS names and services of each edge; rows without them are not even decoded.
+CREATE OR REPLACE TEMP TABLE words AS
+SELECT e.edge, w.kind, w.word
+FROM (
+    SELECT DISTINCT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
+        f.server_port, f.icmp_type, f.direction_evidence <> 'none' AS direction_known, 'service' AS kind,
+        f.service_namespace || '/' || f.service_name AS word
+    FROM {flows} f WHERE {where} AND f.service_name IS NOT NULL AND f.service_namespace IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
+        f.server_port, f.icmp_type, f.direction_evidence <> 'none', 'name', unnest(f.server_names)
+    FROM {flows} f WHERE {where} AND f.server_names IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
+        f.server_port, f.icmp_type, f.direction_evidence <> 'none', 'name', unnest(f.client_names)
+    FROM {flows} f WHERE {where} AND f.client_names IS NOT NULL
+) w
+LEFT JOIN workload_of cw ON cw.identity = w.client_identity
+LEFT JOIN workload_of sw ON sw.identity = w.server_identity
+JOIN edge_of e ON e.cluster = w.cluster AND e.client_kind = w.client_kind AND e.server_kind = w.server_kind
+    AND e.client IS NOT DISTINCT FROM cw.workload AND e.server IS NOT DISTINCT FROM sw.workload
+    AND e.protocol IS NOT DISTINCT FROM w.protocol AND e.server_port IS NOT DISTINCT FROM w.server_port
+    AND e.icmp_type IS NOT DISTINCT FROM w.icmp_type AND e.direction_known = w.direction_known
+GROUP BY e.edge, w.kind, w.word

@@ -1,0 +1,1 @@
+"""Edges -> graph -> selectors -> peers -> intent."""

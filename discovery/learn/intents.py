@@ -1,0 +1,236 @@
+"""From judged edges to intents: one per workload and direction (rules 2, 3, 4 and 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import networkx as nx
+
+from discovery.learn.dns import dns_additions, find_resolvers
+from discovery.learn.graph import build_graph, node_of
+from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
+from discovery.learn.peers import NodeAddresses, entity_addresses, peer_of, split_external
+from discovery.learn.selectors import Basis, Choice, choose_all
+from discovery.learn.system import is_system
+from discovery.model.diagnostics import Diagnostic, Level
+from discovery.model.edge import Direction, Edge, Evidence, Protocol
+from discovery.model.intent import Allow, CidrPeer, Peer, PolicyIntent
+from discovery.model.ports import PortSet
+from discovery.model.workload import EndpointKind, WorkloadRef, WorkloadVersion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What was learned: intents (subjects only), all judged edges, how each workload is selected, diagnostics."""
+
+    intents: tuple[PolicyIntent, ...]
+    judged: tuple[Judged, ...]
+    choices: Mapping[WorkloadRef, Choice]
+    graph: nx.MultiDiGraph = field(compare=False)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subjects:
+    """Which workloads get policies: those of ``namespaces`` (empty = all), system ones only on request."""
+
+    namespaces: frozenset[str] = frozenset()
+    include_system: bool = False
+
+    def take(self, workload: WorkloadRef) -> bool:
+        """Say whether a workload gets policies."""
+        if self.namespaces and workload.namespace not in self.namespaces:
+            return False
+        return self.include_system or not is_system(workload)
+
+
+def learn(
+    edges: Iterable[Edge], versions: Iterable[WorkloadVersion], options: Options, subjects: Subjects,
+    explicit_denies: frozenset[Edge] = frozenset(),
+) -> Learned:  # fmt: skip
+    """Return the intents that edges support. Deterministic; the order of the inputs does not matter.
+
+    ``explicit_denies`` are AUDIT edges that an explicit deny of the existing policies matches: never learned.
+    """
+    choices = choose_all(versions)
+    given = sorted(edges, key=_edge_order)
+    nodes = NodeAddresses.of(given)
+    split = [piece for edge in given for piece in split_external(edge, nodes)]
+    addresses = entity_addresses(split)
+    judged = tuple(_selectable(_judge(edge, options, explicit_denies), choices) for edge in split)
+    graph = build_graph(judged, choices)
+    resolvers = find_resolvers(judged, choices)
+    intents: list[PolicyIntent] = []
+    diagnostics: list[Diagnostic] = []
+    for workload, choice in choices.items():
+        if not subjects.take(workload) or workload not in graph:
+            continue
+        diagnostics += _selector_diagnostics(choice)
+        for direction in Direction:
+            intent = _intent(choice, direction, graph, choices, addresses)
+            if intent is None:
+                continue
+            if direction is Direction.EGRESS and intent.isolate:
+                added = dns_additions(workload, intent.allows, resolvers)
+                intent = replace(intent, allows=tuple(sorted((*intent.allows, *added), key=_allow_order)))
+                diagnostics += _dns_diagnostics(intent)
+            intents.append(intent)
+    return Learned(intents=tuple(intents), judged=judged, choices=choices, graph=graph, diagnostics=tuple(sorted(set(diagnostics), key=_diagnostic_order)))
+
+
+def _judge(edge: Edge, options: Options, explicit_denies: frozenset[Edge]) -> Judged:
+    """Judge an edge, explicit denies first."""
+    if edge in explicit_denies:
+        return Judged(edge=edge, ruling=Ruling.REVIEW, reason=Reason.EXPLICIT_DENY)
+    return judge(edge, options)
+
+
+def _selectable(one: Judged, choices: Mapping[WorkloadRef, Choice]) -> Judged:
+    """Turn a learned edge into an undecided one when nothing tells one of its ends apart (rule 4)."""
+    ends = (one.edge.client.workload, one.edge.server.workload)
+    if one.ruling is Ruling.LEARN and any(end is not None and choices[end].selector is None for end in ends):
+        return Judged(edge=one.edge, ruling=Ruling.UNDECIDED, reason=Reason.NOT_SELECTABLE)
+    return one
+
+
+def _touching(workload: WorkloadRef, direction: Direction, graph: nx.MultiDiGraph) -> list[Judged]:
+    """Return the judged edges of a workload in one direction; those of unknown direction count for both."""
+    into = [data["judged"] for _, _, data in graph.in_edges(workload, data=True)]
+    out = [data["judged"] for _, _, data in graph.out_edges(workload, data=True)]
+    own, other = (into, out) if direction is Direction.INGRESS else (out, into)
+    return own + [one for one in other if one.reason in (Reason.DIRECTION, Reason.INFERRED) and one not in own]
+
+
+def _intent(
+    choice: Choice, direction: Direction, graph: nx.MultiDiGraph, choices: Mapping[WorkloadRef, Choice],
+    addresses: Mapping[EndpointKind, tuple[str, ...]],
+) -> PolicyIntent | None:  # fmt: skip
+    """Return the intent of a workload in one direction, or None when there is nothing to say about it."""
+    if choice.selector is None:
+        return None
+    touching = _touching(choice.workload, direction, graph)
+    learned = [one.edge for one in touching if one.ruling is Ruling.LEARN]
+    undecided = [one for one in touching if one.ruling is Ruling.UNDECIDED]
+    if not learned and not undecided:
+        return None
+    reasons = sorted({f"{EXPLANATIONS[one.reason]}: {one.edge}" for one in undecided if one.reason is not None})
+    return PolicyIntent(
+        workload=choice.workload,
+        subject=choice.selector,
+        direction=direction,
+        allows=_allows(learned, direction, choices, addresses),
+        isolate=bool(learned) and not undecided,
+        reasons=tuple(reasons),
+    )
+
+
+def _allows(
+    edges: list[Edge], direction: Direction, choices: Mapping[WorkloadRef, Choice], addresses: Mapping[EndpointKind, tuple[str, ...]]
+) -> tuple[Allow, ...]:
+    """Return one allow per peer, protocol and port (or ICMP type), with the joined evidence of its edges."""
+    found: dict[tuple[Peer, Protocol, int], Evidence] = {}
+    external: dict[tuple[Protocol, int], list[Edge]] = {}
+    for edge in edges:
+        end = edge.client if direction is Direction.INGRESS else edge.server
+        number = edge.port if edge.port is not None else edge.icmp_type
+        if edge.protocol is None or number is None:
+            continue  # judged undecided before: kept only for the type checker
+        if end.kind is EndpointKind.EXTERNAL:
+            external.setdefault((edge.protocol, number), []).append(edge)
+            continue
+        peer = peer_of(end, choices, addresses)
+        if peer is not None:
+            key = (peer, edge.protocol, number)
+            found[key] = join_evidence(found[key], edge.evidence) if key in found else edge.evidence
+    for (protocol, number), group in external.items():
+        ends = [edge.client if direction is Direction.INGRESS else edge.server for edge in group]
+        names = sorted({name for end in ends for name in end.names})
+        merged = replace(ends[0], addresses=tuple(sorted({a for end in ends for a in end.addresses})), names=tuple(names))
+        peer = peer_of(merged, choices, addresses)
+        if isinstance(peer, CidrPeer):
+            evidence = group[0].evidence
+            for edge in group[1:]:
+                evidence = join_evidence(evidence, edge.evidence)
+            found[peer, protocol, number] = evidence
+    return tuple(sorted((_allow(peer, protocol, number, evidence) for (peer, protocol, number), evidence in found.items()), key=_allow_order))
+
+
+def _allow(peer: Peer, protocol: Protocol, number: int, evidence: Evidence) -> Allow:
+    """Return one observed allow."""
+    if protocol.has_ports:
+        return Allow(peer=peer, protocol=protocol, ports=PortSet.of(number), evidence=evidence)
+    return Allow(peer=peer, protocol=protocol, icmp_types=(number,), evidence=evidence)
+
+
+def join_evidence(first: Evidence, second: Evidence) -> Evidence:
+    """Return the evidence of two sets of flows together; pods are at least the larger count."""
+    counted = [count for count in (first.connections, second.connections) if count is not None]
+    return Evidence(
+        flow_records=first.flow_records + second.flow_records,
+        connections=sum(counted) if counted else None,
+        first_seen=min(first.first_seen, second.first_seen),
+        last_seen=max(first.last_seen, second.last_seen),
+        hours=first.hours | second.hours,
+        days=max(first.days, second.days),
+        sources=tuple(sorted({*first.sources, *second.sources})),
+        reporters=tuple(sorted({*first.reporters, *second.reporters})),
+        client_pods=max(first.client_pods, second.client_pods),
+        server_pods=max(first.server_pods, second.server_pods),
+    )
+
+
+def _selector_diagnostics(choice: Choice) -> list[Diagnostic]:
+    """Say how a workload is selected when it is not by labels."""
+    subject = str(choice.workload)
+    if choice.selector is None:
+        others = ", ".join(str(other) for other in choice.confused_with[:5])
+        return [
+            Diagnostic(
+                code="labels-cannot-tell-apart", level=Level.ERROR, subject=subject,
+                message=f"no stable label or service account tells {subject} apart from {others}; it gets no policy",
+                hint="give its pods a label of their own, for example app.kubernetes.io/name",
+            )
+        ]  # fmt: skip
+    if choice.basis is Basis.LABELS:
+        return []
+    what = "its service account" if choice.basis is Basis.SERVICE_ACCOUNT else "its namespace, where nothing else was seen"
+    return [
+        Diagnostic(
+            code=f"selected-by-{choice.basis}", level=Level.WARNING, subject=subject,
+            message=f"labels cannot tell {subject} apart: it is selected by {what}",
+            hint="give its pods a label of their own, for example app.kubernetes.io/name",
+        )
+    ]  # fmt: skip
+
+
+def _dns_diagnostics(intent: PolicyIntent) -> list[Diagnostic]:
+    """Say when an isolated egress cannot resolve names."""
+    if any(port in allow.ports for allow in intent.allows for port in (53, 5353)) or any(allow.origin == "dns" for allow in intent.allows):
+        return []
+    return [
+        Diagnostic(
+            code="dns-resolver-unknown", level=Level.WARNING, subject=str(intent.workload),
+            message=f"no name look-up was seen in the cluster, so the egress of {intent.workload} has no rule for DNS",
+            hint="ingest flows that show DNS, or add the rule for your resolver by hand",
+        )
+    ]  # fmt: skip
+
+
+def _edge_order(edge: Edge) -> tuple[object, ...]:
+    """Return a total order of edges."""
+    return (
+        str(node_of(edge.client)), str(node_of(edge.server)), edge.client.addresses, edge.server.addresses, edge.protocol or "",
+        -1 if edge.port is None else edge.port, -1 if edge.icmp_type is None else edge.icmp_type, edge.verdict,
+        edge.establishment, edge.evidence_class, repr(edge),
+    )  # fmt: skip
+
+
+def _allow_order(allow: Allow) -> tuple[object, ...]:
+    """Return a total order of allows: observed before added, then by peer, protocol and port."""
+    return (allow.origin != "observed", type(allow.peer).__name__, repr(allow.peer), allow.protocol, allow.ports, allow.icmp_types)
+
+
+def _diagnostic_order(diagnostic: Diagnostic) -> tuple[str, ...]:
+    """Return a total order of diagnostics."""
+    return (diagnostic.code, diagnostic.subject, diagnostic.message)

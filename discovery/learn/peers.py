@@ -1,0 +1,97 @@
+"""Peers: from the other end of an edge to what a policy can name, nothing wider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+
+from discovery.learn.selectors import Choice
+from discovery.model.edge import Edge, Endpoint
+from discovery.model.intent import CidrPeer, EntityPeer, Peer, WorkloadPeer
+from discovery.model.workload import EndpointKind, WorkloadRef
+
+_NODES = (EndpointKind.HOST, EndpointKind.REMOTE_NODE, EndpointKind.KUBE_APISERVER)
+
+
+def cover(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return the minimal exact cover of addresses as canonical prefixes, IPv4 first: it holds these and no others."""
+    networks = [ip_network(address) for address in sorted(set(addresses))]
+    four = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
+    six = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
+    return tuple(str(network) for network in (*four, *six))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAddresses:
+    """Addresses that some record showed to be a node's or the API server's, with the most specific kind."""
+
+    kinds: Mapping[str, EndpointKind]
+
+    @classmethod
+    def of(cls, edges: Iterable[Edge]) -> NodeAddresses:
+        """Collect them from all edges; the API server wins over a node, another node over the own one."""
+        kinds: dict[str, EndpointKind] = {}
+        order = {EndpointKind.HOST: 0, EndpointKind.REMOTE_NODE: 1, EndpointKind.KUBE_APISERVER: 2}
+        for edge in edges:
+            for end in (edge.client, edge.server):
+                if end.kind in order and end.exact:
+                    for address in end.addresses:
+                        if order[end.kind] >= order.get(kinds.get(address, EndpointKind.HOST), 0):
+                            kinds[address] = end.kind
+        return cls(kinds=kinds)
+
+
+def split_external(edge: Edge, nodes: NodeAddresses) -> tuple[Edge, ...]:
+    """Return the edge with external addresses that are really nodes moved to edges of their own.
+
+    Sources report a node as "world" where they do not know it; a CIDR rule for a node never matches on Cilium.
+    A node that is only known as "host" is another node to somebody, so it becomes remote-node.
+    """
+    pieces = [edge]
+    for side in ("client", "server"):
+        pieces = [piece for one in pieces for piece in _split_side(one, side, nodes)]
+    return tuple(pieces)
+
+
+def _split_side(edge: Edge, side: str, nodes: NodeAddresses) -> list[Edge]:
+    """Split one end by what its addresses are."""
+    end: Endpoint = getattr(edge, side)
+    if end.kind is not EndpointKind.EXTERNAL or not end.exact:
+        return [edge]
+    groups: dict[EndpointKind, list[str]] = {}
+    for address in end.addresses:
+        kind = nodes.kinds.get(address, EndpointKind.EXTERNAL)
+        groups.setdefault(EndpointKind.REMOTE_NODE if kind is EndpointKind.HOST else kind, []).append(address)
+    if set(groups) <= {EndpointKind.EXTERNAL}:
+        return [edge]
+    pieces = []
+    for kind, addresses in sorted(groups.items()):
+        names = end.names if kind is EndpointKind.EXTERNAL else ()
+        moved = Endpoint(kind=kind, addresses=tuple(addresses), distinct_addresses=len(addresses), names=names)
+        pieces.append(replace(edge, client=moved) if side == "client" else replace(edge, server=moved))
+    return pieces
+
+
+def peer_of(end: Endpoint, choices: Mapping[WorkloadRef, Choice], entity_addresses: Mapping[EndpointKind, tuple[str, ...]]) -> Peer | None:
+    """Return the peer that names an end, or None when nothing can name it exactly."""
+    if end.workload is not None:
+        selector = choices[end.workload].selector
+        return None if selector is None else WorkloadPeer(selector=selector)
+    if end.kind is EndpointKind.EXTERNAL:
+        prefixes = cover(end.addresses) if end.exact else ()
+        return CidrPeer(prefixes=prefixes, names=end.names) if prefixes else None
+    entity = end.kind.entity
+    if entity is None:
+        return None
+    return EntityPeer(entity=entity, addresses=entity_addresses.get(end.kind, ()) if end.kind in _NODES else ())
+
+
+def entity_addresses(edges: Iterable[Edge]) -> dict[EndpointKind, tuple[str, ...]]:
+    """Return all addresses that each kind of node was seen with: a rule by address names all of them."""
+    found: dict[EndpointKind, set[str]] = {}
+    for edge in edges:
+        for end in (edge.client, edge.server):
+            if end.kind in _NODES and end.exact:
+                found.setdefault(end.kind, set()).update(end.addresses)
+    return {kind: tuple(sorted(addresses)) for kind, addresses in found.items()}

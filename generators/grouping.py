@@ -1,0 +1,168 @@
+"""Grouping: the allows of one direction as few rules as mean exactly the same.
+
+A policy rule is a cross product (any of these peers, on any of these ports), so only allows whose union IS a
+cross product may share one: all contents of one peer are collected first, then peers with the very same
+content share a rule.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from discovery.model.edge import Direction, Protocol
+from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, Peer, WorkloadPeer
+from discovery.model.ports import PortSet
+from discovery.model.workload import WorkloadRef
+
+
+class PeerKind(IntEnum):
+    """The kinds of peers, in the order in which rules are written."""
+
+    WORKLOAD = 0
+    ENTITY = 1
+    CIDR = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupingStyle:
+    """What a rule of a dialect can hold.
+
+    ``one_protocol``: a rule names one protocol. ``shared``: the kinds of peers of which one rule can name
+    several. ``entity_by_address``: entities are written as the addresses seen, so these tell peers apart.
+    """
+
+    one_protocol: bool
+    shared: frozenset[PeerKind]
+    entity_by_address: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleGroup:
+    """Any of ``peers`` (all of one kind), with any of ``content``.
+
+    ``content`` holds each protocol once, in order, either all with ports or all ICMP: a set of ports, or
+    sorted ICMP types. ``allows`` are the allows that the group is made of, in the order of their comments.
+    """
+
+    kind: PeerKind
+    peers: tuple[Peer, ...]
+    content: tuple[tuple[Protocol, PortSet | tuple[int, ...]], ...]
+    allows: tuple[Allow, ...]
+
+    @property
+    def ports(self) -> tuple[tuple[Protocol, PortSet], ...]:
+        """Return the protocols with ports."""
+        return tuple((protocol, what) for protocol, what in self.content if isinstance(what, PortSet))
+
+    @property
+    def icmp(self) -> tuple[tuple[Protocol, tuple[int, ...]], ...]:
+        """Return the ICMP protocols with their types."""
+        return tuple((protocol, what) for protocol, what in self.content if not isinstance(what, PortSet))
+
+
+def peer_kind(peer: Peer) -> PeerKind:
+    """Return the kind of a peer."""
+    if isinstance(peer, WorkloadPeer):
+        return PeerKind.WORKLOAD
+    return PeerKind.ENTITY if isinstance(peer, EntityPeer) else PeerKind.CIDR
+
+
+def peer_text(peer: Peer) -> str:
+    """Return canonical text of what a peer means: without DNS names and addresses seen, which are evidence."""
+    if isinstance(peer, WorkloadPeer):
+        selector = peer.selector
+        parts = [selector.cluster, selector.namespace, selector.labels.pairs, selector.service_account]
+        return json.dumps(["workload", *parts])
+    if isinstance(peer, EntityPeer):
+        return json.dumps(["entity", peer.entity])
+    return json.dumps(["cidr", *peer.prefixes])
+
+
+def allow_id(subject: WorkloadRef, direction: Direction, allow: Allow) -> str:
+    """Return the evidence id of an allow: 8 hex digits that depend on its meaning alone.
+
+    More traffic, other addresses of an entity or other DNS names do not change it, nor does the dialect.
+    """
+    meaning = [
+        subject.key,
+        direction,
+        peer_text(allow.peer),
+        allow.protocol,
+        allow.ports.intervals,
+        sorted(allow.icmp_types),
+    ]
+    return hashlib.blake2b(json.dumps(meaning).encode(), digest_size=4).hexdigest()
+
+
+def allow_content(allow: Allow) -> PortSet | tuple[int, ...]:
+    """Return the ports of an allow, or its ICMP types, sorted."""
+    return allow.ports if allow.protocol.has_ports else tuple(sorted(set(allow.icmp_types)))
+
+
+def allow_order(allow: Allow) -> tuple[object, ...]:
+    """Return the sort key of allows: observed first, then peer, protocol and ports (``repr`` breaks ties)."""
+    origin = 0 if allow.origin is Origin.OBSERVED else 1
+    kind = peer_kind(allow.peer)
+    ports = allow.ports.intervals
+    return (origin, kind, peer_text(allow.peer), allow.protocol, ports, sorted(allow.icmp_types), repr(allow))
+
+
+def group(allows: Iterable[Allow], style: GroupingStyle) -> tuple[RuleGroup, ...]:
+    """Return rules that together allow exactly what ``allows`` allow, in a stable order."""
+    cells: dict[tuple[Peer, str], list[Allow]] = {}
+    for allow in sorted(allows, key=allow_order):
+        class_ = allow.protocol if style.one_protocol else str(allow.protocol.has_ports)
+        cells.setdefault((_meaning(allow.peer, style), class_), []).append(allow)
+    shared: dict[tuple[object, ...], list[tuple[Peer, list[Allow]]]] = {}
+    for (peer, _), members in cells.items():
+        alone = None if peer_kind(peer) in style.shared else peer
+        shared.setdefault((peer_kind(peer), _content(members), alone), []).append((peer, members))
+    groups = [
+        RuleGroup(
+            kind=peer_kind(cell[0][0]),
+            peers=tuple(peer for peer, _ in sorted(cell, key=lambda item: _peer_order(item[0]))),
+            content=_content(cell[0][1]),
+            allows=tuple(sorted((allow for _, members in cell for allow in members), key=allow_order)),
+        )
+        for cell in shared.values()
+    ]
+    return tuple(sorted(groups, key=_group_order))
+
+
+def _meaning(peer: Peer, style: GroupingStyle) -> Peer:
+    """Return the peer without the evidence on it."""
+    if isinstance(peer, CidrPeer):
+        return replace(peer, names=())
+    if isinstance(peer, EntityPeer) and not style.entity_by_address:
+        return replace(peer, addresses=())
+    return peer
+
+
+def _content(allows: Iterable[Allow]) -> tuple[tuple[Protocol, PortSet | tuple[int, ...]], ...]:
+    """Return the union of the contents of allows of one class, by protocol."""
+    content: dict[Protocol, PortSet | tuple[int, ...]] = {}
+    for allow in allows:
+        before, more = content.get(allow.protocol), allow_content(allow)
+        if before is None:
+            content[allow.protocol] = more
+        elif isinstance(before, PortSet) and isinstance(more, PortSet):
+            content[allow.protocol] = before | more
+        elif isinstance(before, tuple) and isinstance(more, tuple):
+            content[allow.protocol] = tuple(sorted({*before, *more}))
+    return tuple(sorted(content.items(), key=lambda item: item[0]))
+
+
+def _peer_order(peer: Peer) -> tuple[object, ...]:
+    """Return the sort key of the peers of a rule."""
+    return (peer_text(peer), peer.addresses if isinstance(peer, EntityPeer) else ())
+
+
+def _group_order(rule: RuleGroup) -> tuple[object, ...]:
+    """Return the sort key of rules: observed before declared, then kind, peers and content."""
+    origin = min(0 if allow.origin is Origin.OBSERVED else 1 for allow in rule.allows)
+    content = [(protocol, str(what)) for protocol, what in rule.content]
+    return (origin, rule.kind, [_peer_order(peer) for peer in rule.peers], content)
