@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from discovery.model.errors import OptionError
 from discovery.model.intent import Dialect, Mode
 from discovery.model.platform import Platform, parse_platforms
 
@@ -48,3 +49,12 @@ class SuggestOptions:
     workers: int | None = None
     memory_limit_mb: int = 256
     progress: Progress = no_progress
+
+
+def parse_dialects(text: str) -> tuple[Dialect, ...]:
+    """Return dialects from ``cilium,calico``, each once, in order. Raises :class:`OptionError` for an unknown one."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in list(Dialect)]
+    if unknown or not names:
+        raise OptionError(f"dialect {', '.join(unknown) or text!r} is not known", hint=f"known dialects: {', '.join(Dialect)}")
+    return tuple(dict.fromkeys(Dialect(name) for name in names))

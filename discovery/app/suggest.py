@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from discovery.app.ingest import ingest
 from discovery.app.inputs import find_inputs
 from discovery.app.options import IngestOptions, SuggestOptions
 from discovery.app.output import Written, publish, read_staged, stage
+from discovery.app.words import describe_incomplete
 from discovery.app.report import evidence_files, summary_json, summary_markdown
 from discovery.flows.edges import read_edges
 from discovery.flows.engine import engine
@@ -29,7 +30,7 @@ from discovery.model.completeness import CaptureProfile, Completeness, Rejected
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge
 from discovery.model.errors import IncompleteInputError, ReadBackError
-from discovery.model.intent import Dialect, Mode
+from discovery.model.intent import Dialect
 from discovery.model.workload import WorkloadRef
 from discovery.verify.readback import check, covers
 
@@ -99,19 +100,6 @@ def suggest(
         written=Written(written=(), unchanged=(), retired=()), diagnostics=diagnostics,
     )  # fmt: skip
     return _write(suggestion)
-
-
-def describe_incomplete(account: Completeness) -> str:
-    """Return in words what an input lacks, with the first places."""
-    told = []
-    if account.rows_rejected:
-        first = account.rejected[0] if account.rejected else None
-        where = f" (first: {first.file}:{first.line}: {first.reason})" if first else ""
-        told.append(f"{account.rows_rejected:,} malformed records{where}")
-    if account.events_lost:
-        told.append(f"the source lost {account.events_lost:,} events")
-    told += account.truncated
-    return "; ".join(told)
 
 
 def seen_isolated(edges: Iterable[Edge]) -> frozenset[tuple[WorkloadRef, Direction]]:
@@ -189,8 +177,6 @@ def _render(learned: Learned, dialect: Dialect, options: SuggestOptions, isolate
 
 def _write(suggestion: Suggestion) -> Suggestion:
     """Stage all files, prove them, publish them."""
-    from dataclasses import replace
-
     policies = {artifact.path: artifact.text for one in suggestion.rendered for artifact in one.artifacts}
     texts = {**policies, **evidence_files(suggestion)}
     staging = stage(suggestion.folder, texts)
@@ -235,6 +221,3 @@ def summary_counts(suggestion: Suggestion) -> dict[str, int]:
         "edges undecided": sum(one.ruling is Ruling.UNDECIDED for one in judged),
         "policy files": sum(len(one.artifacts) for one in suggestion.rendered),
     }
-
-
-__all__ = ["Mode", "Suggestion", "describe_incomplete", "prove", "read_accounts", "seen_isolated", "suggest", "summary_counts"]

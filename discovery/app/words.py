@@ -1,0 +1,23 @@
+"""Small sentences about results, for errors, summaries and the command line."""
+
+from __future__ import annotations
+
+from discovery.model.completeness import Completeness
+
+
+def counted(count: int, what: str, plural: str | None = None) -> str:
+    """Return ``1 file`` or ``1,234 files``."""
+    return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def describe_incomplete(account: Completeness) -> str:
+    """Return in words what an input lacks, with the first place."""
+    told = []
+    if account.rows_rejected:
+        first = account.rejected[0] if account.rejected else None
+        where = f" (first: {first.file}:{first.line}: {first.reason})" if first else ""
+        told.append(counted(account.rows_rejected, "malformed record") + where)
+    if account.events_lost:
+        told.append(f"the source lost {counted(account.events_lost, 'event')}")
+    told += account.truncated
+    return "; ".join(told)

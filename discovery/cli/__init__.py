@@ -1,0 +1,1 @@
+"""The command line: thin over :mod:`discovery.app`, and the only place that speaks to people."""
