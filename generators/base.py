@@ -273,8 +273,7 @@ def render_with(writer: Writer) -> Rendered:
     names = manifest_names(by_workload)
     spans_clusters = len({workload.cluster for workload in by_workload}) > 1
     for workload, intents in by_workload.items():
-        sheet = _Sheet(writer, workload)
-        sheet.add(intents)
+        sheet = _Sheet(writer, intents)
         findings |= sheet.findings
         if sheet.sections:
             folder = f"{cluster_folder(workload.cluster)}/" if spans_clusters else ""
@@ -307,42 +306,23 @@ def _by_workload(intents: Iterable[PolicyIntent]) -> dict[WorkloadRef, tuple[Pol
 
 
 class _Sheet:
-    """One workload on its way to one file."""
+    """One workload on its way to one file: each direction is a section, or a sentence on why it is not."""
 
-    def __init__(self, writer: Writer, workload: WorkloadRef) -> None:
+    def __init__(self, writer: Writer, intents: Sequence[PolicyIntent]) -> None:
         self.writer = writer
-        self.workload = workload
+        self.workload = intents[0].workload
+        self.subject = intents[0].subject
         self.sections: dict[Direction, Node] = {}
         self.left_out: list[str] = []
         self.findings: set[Diagnostic] = set()
-        self._subject: Selector | None = None
-
-    def add(self, intents: Iterable[PolicyIntent]) -> None:
-        """Take in the directions: each becomes a section, or a sentence on why it does not."""
         for intent in intents:
-            self._subject = intent.subject
-            if not intent.isolate:
-                self.left_out.append(not_isolated(intent.direction, intent.reasons))
-                continue
-            problems = dict(self._problems(intent))
-            if not problems:
-                try:
-                    self.sections[intent.direction] = self._section(intent)
-                except Inexpressible as problem:
-                    problems = {problem.code: problem}
-            for found in problems.values():
-                consequence = f"{intent.direction} is not isolated"
-                self.findings.add(_diagnostic(found, str(self.workload), consequence))
-            if problems:
-                self.left_out.append(not_isolated(intent.direction, [found.why for found in problems.values()]))
+            self._add(intent)
 
     def artifact(self, name: str, folder: str) -> Artifact:
-        """Return the file of the sections taken in."""
-        writer, workload, subject = self.writer, self.workload, self._subject
-        if subject is None or not self.sections:
-            raise RenderError(f"{workload} has no direction to write")
+        """Return the file of the sections."""
+        writer, workload = self.writer, self.workload
         dialect = writer.capabilities.dialect
-        manifest = writer.manifest(name, subject, self.sections)
+        manifest = writer.manifest(name, self.subject, self.sections)
         guide = writer.guide(name, workload.namespace, " and ".join(self.sections))
         comments = header(workload, str(writer.platform), writer.request.mode, guide, self.left_out)
         return Artifact(
@@ -353,6 +333,22 @@ class _Sheet:
             documents=(plain(manifest),),
             isolates=tuple(self.sections),
         )
+
+    def _add(self, intent: PolicyIntent) -> None:
+        """Take in a direction: it becomes a section, or a sentence on why it does not."""
+        if not intent.isolate:
+            self.left_out.append(not_isolated(intent.direction, intent.reasons))
+            return
+        problems = dict(self._problems(intent))
+        if not problems:
+            try:
+                self.sections[intent.direction] = self._section(intent)
+            except Inexpressible as problem:
+                problems = {problem.code: problem}
+        for found in problems.values():
+            self.findings.add(_diagnostic(found, str(self.workload), f"{intent.direction} is not isolated"))
+        if problems:
+            self.left_out.append(not_isolated(intent.direction, [found.why for found in problems.values()]))
 
     def _problems(self, intent: PolicyIntent) -> Iterator[tuple[Code, Inexpressible]]:
         """Yield one finding for each kind of thing in a direction that cannot be said."""

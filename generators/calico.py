@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from discovery.model.artifact import Rendered
-from discovery.model.edge import Direction
+from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect, Peer, PolicyIntent, WorkloadPeer
 from discovery.model.workload import Selector
 from generators.base import (
@@ -36,6 +36,7 @@ TIER = "default"
 ORDER = 900
 MAX_SELECTOR = 1024
 ENFORCED = ("NetworkPolicy", "networkpolicies.projectcalico.org")
+ICMP_VERSIONS = {Protocol.ICMP: 4, Protocol.ICMPV6: 6}
 STAGED = ("StagedNetworkPolicy", "stagednetworkpolicies.projectcalico.org")
 
 # The limits on lists are those of the 3.33 schema; older releases have none.
@@ -166,7 +167,15 @@ def _peers(rule: RuleGroup) -> Iterator[dict[str, Node]]:
                 yield _entity_rule(peer.selector)
         return
     nets = networks(rule.peers)
-    for family in ([net for net in nets if ":" not in net], [net for net in nets if ":" in net]):
+    families = {4: [net for net in nets if ":" not in net], 6: [net for net in nets if ":" in net]}
+    for protocol, _ in rule.icmp:
+        # A rule with ICMP and nets of the other family could never match.
+        version = ICMP_VERSIONS[protocol]
+        families = {version: families[version]}
+        if not families[version]:
+            hint = "look at the source of these flows"
+            raise Inexpressible(Code.ICMP, f"{protocol} with a peer that has no IPv{version} address", hint)
+    for family in families.values():
         for part in chunks(family, CAPABILITIES.nets_per_rule):
             yield {"nets": part}
 

@@ -43,6 +43,10 @@ _NEEDS = {
 }
 
 
+# Namespace, direction and one label pair of a subject; None where the subject has none.
+_Place = tuple[str | None, Direction, tuple[str, str] | None]
+
+
 class Outcome(StrEnum):
     """What happens to a connection."""
 
@@ -179,11 +183,15 @@ class Evaluator:
         self._platform = platform
         self._as_enforced = as_enforced
         self._enforcer = _enforcer(platform)
-        self._places: dict[tuple[str | None, Direction], list[ReadPolicy]] = {}
+        self._places: dict[_Place, list[tuple[int, ReadPolicy]]] = {}
         self._nets: dict[CidrMatch, NetIndex] = {}
-        for policy in policies:
+        self._governing: dict[tuple[Direction, WorkloadVersion], tuple[list[ReadPolicy], list[ReadPolicy]]] = {}
+        for number, policy in enumerate(policies):
             if self._enforced(policy):
-                self._places.setdefault((policy.subject.namespace, policy.direction), []).append(policy)
+                # One label of the subject is enough to find it, so a pod looks at few of the policies of its namespace.
+                pair = next(iter(policy.subject.labels.pairs), None)
+                place = (policy.subject.namespace, policy.direction, pair)
+                self._places.setdefault(place, []).append((number, policy))
 
     def decide(self, probe: Probe) -> Decision:
         """Return what happens to one connection."""
@@ -204,7 +212,7 @@ class Evaluator:
             return SideDecision(
                 direction=direction, outcome=Outcome.ALLOWED, reason="a node always reaches its own pods"
             )
-        certain, doubtful = self._in_force(direction, here.version)
+        certain, doubtful = self._governed(direction, here.version)
         isolating = tuple(
             policy for policy in (*certain, *doubtful) if self._as_enforced or isolates(policy, self._platform)
         )
@@ -244,16 +252,25 @@ class Evaluator:
             direction=direction, outcome=outcome, reason=reason, isolating=isolating, matching=tuple(matching)
         )
 
+    def _governed(self, direction: Direction, version: WorkloadVersion) -> tuple[list[ReadPolicy], list[ReadPolicy]]:
+        """Return :meth:`_in_force`, computed once per pod version."""
+        key = (direction, version)
+        if key not in self._governing:
+            self._governing[key] = self._in_force(direction, version)
+        return self._governing[key]
+
     def _in_force(self, direction: Direction, version: WorkloadVersion) -> tuple[list[ReadPolicy], list[ReadPolicy]]:
         """Return the policies that surely govern a pod, and those that may, or in a way that is not known."""
         certain: list[ReadPolicy] = []
         doubtful: list[ReadPolicy] = []
-        for place in (version.ref.namespace, None):
-            for policy in self._places.get((place, direction), ()):
-                truth = _selects(policy.subject, version) if self._active(policy, version) else Truth.NO
-                unclear = truth is Truth.MAYBE or not policy.complete or bool(self._unclear(policy))
-                if truth is not Truth.NO:
-                    (doubtful if unclear else certain).append(policy)
+        pairs = (None, *version.labels.pairs)
+        places = ((namespace, direction, pair) for namespace in (version.ref.namespace, None) for pair in pairs)
+        near = sorted(((n, p) for place in places for n, p in self._places.get(place, ())), key=lambda item: item[0])
+        for _, policy in near:
+            truth = _selects(policy.subject, version) if self._active(policy, version) else Truth.NO
+            unclear = truth is Truth.MAYBE or not policy.complete or self._unclear(policy)
+            if truth is not Truth.NO:
+                (doubtful if unclear else certain).append(policy)
         return certain, doubtful
 
     def _active(self, policy: ReadPolicy, version: WorkloadVersion) -> bool:
