@@ -5,23 +5,28 @@ Source: see :mod:`collectors.hubble_wire`. One line is one event.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from collectors.base import RecordReader, as_count
+from collectors.base import RecordReader, Sink, as_count
 from collectors.hubble_meaning import Signals, classify
 from collectors.hubble_wire import (
     ABSENT,
     CAMEL_MARKS,
+    Addresses,
     Aggregate,
     Endpoint,
+    EventType,
     Flow,
+    Layer4,
     Layer7,
     Line,
     LostEvent,
     Policy,
+    Ports,
     Service,
     normalise,
 )
@@ -35,6 +40,8 @@ _decode_l7 = msgspec.json.Decoder(Layer7).decode
 _decode_service = msgspec.json.Decoder(Service).decode
 _decode_policies = msgspec.json.Decoder(list[Policy]).decode
 _decode_aggregate = msgspec.json.Decoder(Aggregate).decode
+_decode_addresses = msgspec.json.Decoder(Addresses).decode
+_decode_event = msgspec.json.Decoder(EventType).decode
 _decode_lost = msgspec.json.Decoder(LostEvent).decode
 _decode_any = msgspec.json.Decoder().decode
 
@@ -50,6 +57,7 @@ _RESERVED_IDS = {
 _FIRST_LOCAL_CIDR, _LAST_LOCAL_CIDR = 1 << 24, (2 << 24) - 1
 _POLICY_FIELDS = ("egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by")
 _NOTHING = (b"", b"null")
+_TAIL = 72  # the end of an endpoint holds its pod and workload: enough to tell most of them apart
 
 
 def parse_endpoint(raw: bytes) -> EndpointInfo:
@@ -101,6 +109,12 @@ class HubbleReader(RecordReader):
 
     source = "hubble"
 
+    def __init__(self, sink: Sink, *, label: str, ingest_id: str, default_cluster: str) -> None:
+        """Prepare to read one input."""
+        super().__init__(sink, label=label, ingest_id=ingest_id, default_cluster=default_cluster)
+        self.address_pairs: dict[bytes, tuple[int, int]] = {}
+        self.near_endpoints: dict[bytes, tuple[bytes, int]] = {}
+
     def read_lines(self, lines: Sequence[bytes], first_line: int) -> None:
         """Read one event per line; malformed ones are located, the rest goes on."""
         unusual = any(mark in line for line in lines[:1] for mark in CAMEL_MARKS)
@@ -140,92 +154,88 @@ class HubbleReader(RecordReader):
             self.account.rows_skipped += 1
         else:
             flow = _decode_flow(line)
-            if flow.IP is None and flow.source is ABSENT and flow.verdict is None:
+            if flow.IP is ABSENT and flow.source is ABSENT and flow.verdict is None:
                 raise ValueError("the object is no Hubble event: it has neither flow, lost_events nor a verdict")
             self._add(flow, flow.time, flow.node_name, number)
 
     def _add(self, flow: Flow, time: str | None, node: str | None, number: int) -> None:
         """Append one flow to the batch. Everything that can fail comes before the first append."""
         builder = self.builder
-        l4 = flow.l4
-        protocol, ports, icmp = None, None, None
-        if l4 is not None:
-            if (ports := l4.TCP) is not None:
-                protocol = "TCP"
-            elif (ports := l4.UDP) is not None:
-                protocol = "UDP"
-            elif (icmp := l4.ICMPv4) is not None:
-                protocol = "ICMP"
-            elif (icmp := l4.ICMPv6) is not None:
-                protocol = "ICMPv6"
-            elif (ports := l4.SCTP) is not None:
-                protocol = "SCTP"
-        event = flow.event_type
+        protocol, ports, icmp = _transport(flow.l4)
         flags = None if ports is None or ports.flags is ABSENT else bytes(ports.flags)
-        key = (
-            flow.verdict, flow.node_name or node, flow.traffic_direction, flow.trace_observation_point, flow.is_reply,
-            flow.reply, protocol, flags, flow.drop_reason_desc, flow.drop_reason, flow.trace_reason,
-            0 if event is None else event.type, None if icmp is None else (icmp.type, icmp.code),
+        node = flow.node_name or node
+        key: tuple[Any, ...] = (
+            flow.verdict, node, flow.traffic_direction, flow.trace_observation_point, flow.is_reply, flow.reply, protocol,
+            flags, flow.drop_reason_desc, flow.drop_reason, flow.trace_reason, bytes(flow.event_type), icmp,
         )  # fmt: skip
-        if flow.l7 is not ABSENT and _present(flow.l7):
-            key = (*key, _decode_l7(flow.l7).type or 0)
+        if flow.l7 is not ABSENT:
+            key = (*key, _l7_type(flow.l7))
         meaning = builder.meanings.index.get(key)
         if meaning is None:
             meaning = self._meaning(key)
-        ends = builder.endpoints.index
-        raw = bytes(flow.source)
-        source = ends.get(raw)
-        if source is None:
-            source = builder.endpoints.add(raw, parse_endpoint(raw))
-        raw = bytes(flow.destination)
-        target = ends.get(raw)
-        if target is None:
-            target = builder.endpoints.add(raw, parse_endpoint(raw))
-        ip = flow.IP
-        if ip is None:
-            source_ip = target_ip = self.address(None)
-        else:
-            known = builder.addresses.index
-            source_ip = known.get(ip.source) if ip.source in known else self.address(ip.source)  # type: ignore[assignment]
-            target_ip = known.get(ip.destination) if ip.destination in known else self.address(ip.destination)  # type: ignore[assignment]
+        source = self._endpoint(bytes(flow.source))
+        target = self._endpoint(bytes(flow.destination))
+        raw = bytes(flow.IP)
+        pair = self.address_pairs.get(raw)
+        if pair is None:
+            pair = self._address_pair(raw)
         row = len(builder.times)
-        if (
-            flow.l7 is not ABSENT or flow.destination_service is not ABSENT or flow.source_names is not None
-            or flow.destination_names is not None or flow.egress_allowed_by is not ABSENT or flow.aggregate is not ABSENT
-            or flow.ingress_allowed_by is not ABSENT or flow.egress_denied_by is not ABSENT or flow.tunnel is not ABSENT
-            or flow.ingress_denied_by is not ABSENT or flow.proxy_port is not None or flow.source_service is not ABSENT
-        ):  # fmt: skip
-            for name, value in self._extras(flow, builder.meanings.values[meaning].initiator == "destination"):
+        if _has_extras(flow):
+            for name, value in self._extras(flow, flipped=builder.meanings.values[meaning].initiator == "destination"):
                 if name == "flow_records":
                     builder.weights[row] = value
                 else:
                     builder.set(name, row, value)
-        cluster_node = flow.node_name or node
-        if cluster_node is not None and "/" in cluster_node:
-            builder.clusters[row] = cluster_node.partition("/")[0]
+        if node is not None and "/" in node:
+            builder.clusters[row] = node.partition("/")[0]
         builder.times.append(time or flow.time)
         builder.uuids.append(flow.uuid)
         builder.sources.append(source)
         builder.targets.append(target)
-        builder.source_ips.append(source_ip)
-        builder.target_ips.append(target_ip)
+        builder.source_ips.append(pair[0])
+        builder.target_ips.append(pair[1])
         builder.source_ports.append(-1 if ports is None else ports.source_port)
         builder.target_ports.append(-1 if ports is None else ports.destination_port)
         builder.meanings_of.append(meaning)
         self.lines.append(number)
+
+    def _endpoint(self, raw: bytes) -> int:
+        """Return the memo index of a raw endpoint."""
+        near = self.near_endpoints.get(raw[-_TAIL:])
+        if near is not None and near[0] == raw:  # a short hash and one comparison instead of a long hash
+            return near[1]
+        memo = self.builder.endpoints
+        found = memo.index.get(raw)
+        if found is None:
+            found = memo.add(raw, parse_endpoint(raw))
+        self.near_endpoints[raw[-_TAIL:]] = (raw, found)
+        return found
+
+    def _address_pair(self, raw: bytes) -> tuple[int, int]:
+        """Return the memo indexes of the addresses of a raw IP layer, and remember the pair for this batch."""
+        ip = Addresses() if raw in _NOTHING else _decode_addresses(raw)
+        pair = self.address_pairs[raw] = (self.address(ip.source), self.address(ip.destination))
+        return pair
+
+    def flush(self) -> None:
+        """Hand over the batch; what points into its memos goes with it."""
+        super().flush()
+        self.address_pairs.clear()
+        self.near_endpoints.clear()
 
     def _meaning(self, key: tuple[Any, ...]) -> int:
         """Classify a combination of raw fields that was not met before."""
         icmp = key[12]
         signals = Signals(
             verdict=key[0], node=key[1], direction=key[2], point=key[3], is_reply=key[4], reply=key[5], protocol=key[6],
-            flags=key[7], drop_reason_desc=key[8], drop_reason=key[9], trace_reason=key[10], event=key[11],
+            flags=key[7], drop_reason_desc=key[8], drop_reason=key[9], trace_reason=key[10],
+            event=0 if key[11] in _NOTHING else _decode_event(key[11]).type,
             icmp_type=None if icmp is None else icmp[0], icmp_code=None if icmp is None else icmp[1],
-            l7_type=key[13] if len(key) > 13 else None,  # noqa: PLR2004 - the key grows by the layer 7 type alone
+            l7_type=key[13] if len(key) > 13 else None,  # the key grows by the layer 7 type alone
         )  # fmt: skip
         return self.builder.meanings.add(key, classify(signals))
 
-    def _extras(self, flow: Flow, flipped: bool) -> list[tuple[str, Any]]:
+    def _extras(self, flow: Flow, *, flipped: bool) -> list[tuple[str, Any]]:
         """Return the sparse columns of a record. Raises on malformed parts, before the row is appended."""
         found: list[tuple[str, Any]] = []
         first, second = ("server", "client") if flipped else ("client", "server")
@@ -252,6 +262,38 @@ class HubbleReader(RecordReader):
         if _present(flow.l7):
             found += _layer7(_decode_l7(flow.l7))
         return found
+
+
+def _transport(l4: Layer4 | None) -> tuple[str | None, Ports | None, tuple[int, int] | None]:
+    """Return ``(protocol, ports, (ICMP type, code))`` of the protocol oneof; None for one that is not known."""
+    if l4 is None:
+        return None, None, None
+    if l4.TCP is not None:
+        return "TCP", l4.TCP, None
+    if l4.UDP is not None:
+        return "UDP", l4.UDP, None
+    if l4.ICMPv4 is not None:
+        return "ICMP", None, (l4.ICMPv4.type, l4.ICMPv4.code)
+    if l4.ICMPv6 is not None:
+        return "ICMPv6", None, (l4.ICMPv6.type, l4.ICMPv6.code)
+    return ("SCTP", l4.SCTP, None) if l4.SCTP is not None else (None, None, None)
+
+
+def _l7_type(raw: msgspec.Raw) -> str | int | None:
+    """Return the type of a raw layer 7 part: 0 when it has none, None when there is no such part."""
+    return (_decode_l7(raw).type or 0) if _present(raw) else None
+
+
+_rare = operator.attrgetter(
+    "source_names", "destination_names", "proxy_port", "l7", "source_service", "destination_service", "tunnel", "aggregate",
+    *_POLICY_FIELDS,
+)  # fmt: skip
+_NO_EXTRAS = _rare(Flow())
+
+
+def _has_extras(flow: Flow) -> bool:
+    """Say whether a record has any of the parts that few records have."""
+    return bool(_rare(flow) != _NO_EXTRAS)
 
 
 def _present(raw: msgspec.Raw) -> bool:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from collectors.base import RecordReader
 
 COLLECTORS: dict[str, str] = {
+    # Before Hubble, which takes every object with a "flow" for its own: Goldmane looks for its key inside.
+    "goldmane": "collectors.goldmane:GoldmaneReader",
     "hubble": "collectors.hubble:HubbleReader",
+    "calico": "collectors.calico:CalicoReader",
 }
 
 HEAD = 1 << 18

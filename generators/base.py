@@ -28,6 +28,7 @@ from generators.yaml_writer import Commented, Node, clean, dump, plain
 
 __all__ = [
     "MANAGED_BY",
+    "PROMOTE",
     "Capabilities",
     "Code",
     "EntityForm",
@@ -45,13 +46,13 @@ __all__ = [
     "networks",
     "port_ranges",
     "render_with",
-    "suggest_command",
 ]
 
 Version = tuple[int, int]
 Item = TypeVar("Item")
 
 MANAGED_BY = "policy-discovery"
+PROMOTE = "run the same 'discover suggest' with --mode enforce, review and apply that file"
 
 # A range is written out, port by port, up to this many where the platform has no ranges.
 MAX_WRITTEN_OUT = 40
@@ -164,7 +165,7 @@ class Writer(ABC):
             raise Inexpressible(
                 Code.MONITOR_NOT_INERT,
                 f"monitor mode needs {self.platform.dialect} {'.'.join(map(str, since))} or later",
-                "use --mode enforce after a replay with 'discover verify', or upgrade the platform",
+                "upgrade the platform, or use --mode enforce",
             )
 
     def check_intent(self, intent: PolicyIntent) -> None:
@@ -197,11 +198,6 @@ def metadata(name: str, namespace: str, mode: Mode) -> dict[str, Node]:
     """Return the metadata of a manifest."""
     labels: dict[str, Node] = {"app.kubernetes.io/managed-by": MANAGED_BY, f"{MANAGED_BY}/mode": mode.value}
     return {"name": name, "namespace": namespace, "labels": labels}
-
-
-def suggest_command(dialect: Dialect, namespace: str) -> str:
-    """Return the command that writes the enforcing form."""
-    return f"discover suggest INPUT -o DIR --dialect {dialect} --namespace {namespace} --mode enforce"
 
 
 def chunks(items: Sequence[Item], size: int | None) -> Iterator[Sequence[Item]]:

@@ -13,6 +13,7 @@ from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect, Peer, PolicyIntent, WorkloadPeer
 from discovery.model.workload import Selector
 from generators.base import (
+    PROMOTE,
     Capabilities,
     Code,
     EntityForm,
@@ -28,7 +29,6 @@ from generators.base import (
     networks,
     port_ranges,
     render_with,
-    suggest_command,
 )
 from generators.yaml_writer import Node
 
@@ -75,7 +75,7 @@ class CalicoWriter(Writer):
             raise Inexpressible(
                 Code.MONITOR_NOT_INERT,
                 "this cluster has no staged policies (staged=false)",
-                "use --mode enforce after a replay with 'discover verify'",
+                "use --mode enforce, or a cluster with Calico 3.30 or later",
             )
 
     def check_intent(self, intent: PolicyIntent) -> None:
@@ -119,15 +119,13 @@ class CalicoWriter(Writer):
         if not self.monitor:
             return Guide(
                 effect=f"isolates the {directions} of these pods for new connections: what no policy allows is denied.",
-                watch="replay new flows against it, or look for denied flows in Goldmane (Calico 3.30 or later)",
-                watch_commands=("discover verify DIR INPUT",),
+                watch="denied flows in Goldmane or Whisker (Calico 3.30 or later)",
                 rollback=rollback,
             )
         return Guide(
             effect=f"changes no verdict. What it would do to {directions} is reported, never enforced.",
-            watch="flows in Goldmane or Whisker whose pending_policies end in Deny while the action is Allow.",
-            promote="apply the enforcing kind (same name, tier and order), then delete this one as below",
-            promote_commands=(suggest_command(Dialect.CALICO, namespace),),
+            watch="flows in Goldmane or Whisker whose pending_policies end in Deny while the action is Allow",
+            promote=f"{PROMOTE} (same name, tier and order), then delete this one as below.",
             rollback=rollback,
         )
 

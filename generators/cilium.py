@@ -14,6 +14,7 @@ from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect, EntityPeer, Peer, PolicyIntent, WorkloadPeer
 from discovery.model.workload import Entity, Selector
 from generators.base import (
+    PROMOTE,
     Capabilities,
     Code,
     EntityForm,
@@ -30,7 +31,6 @@ from generators.base import (
     networks,
     port_ranges,
     render_with,
-    suggest_command,
 )
 from generators.yaml_writer import Node
 
@@ -88,7 +88,7 @@ class CiliumWriter(Writer):
             raise Inexpressible(
                 Code.MONITOR_NOT_INERT,
                 "with enable-non-default-deny-policies=false every policy isolates, also one in monitor mode",
-                "turn the agent's flag on, or use --mode enforce after a replay with 'discover verify'",
+                "turn the agent's flag on, or use --mode enforce",
             )
 
     def check_intent(self, intent: PolicyIntent) -> None:
@@ -99,7 +99,7 @@ class CiliumWriter(Writer):
             raise Inexpressible(
                 Code.ALREADY_ISOLATED,
                 "another policy isolates it already, so these allows would open traffic at once",
-                "compare with 'discover diff', then use --mode enforce",
+                "compare it with the policies that are there, then use --mode enforce",
             )
 
     def check_peer(self, intent: PolicyIntent, peer: Peer) -> None:
@@ -158,12 +158,10 @@ class CiliumWriter(Writer):
         return Guide(
             effect=f"changes no verdict. It isolates nothing (enableDefaultDeny: false); Cilium does not report which"
             f" {directions} it would deny.",
-            watch="replay recorded flows against it",
-            watch_commands=(
-                f"hubble observe --namespace {namespace} --since 24h --output jsonpb | discover verify DIR -",
-            ),
-            promote="apply the enforcing form, which has the same name",
-            promote_commands=(suggest_command(Dialect.CILIUM, namespace),),
+            watch="record flows and run 'discover suggest' on them: a rule that it adds is traffic that this policy"
+            " would deny",
+            watch_commands=(f"hubble observe --namespace {namespace} --since 24h --output jsonpb > flows.jsonl",),
+            promote=f"{PROMOTE}; it has the same name and replaces this one.",
             rollback=rollback,
         )
 

@@ -31,15 +31,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Guide:
     """What the header says about one manifest: prose, and commands for the reader's shell.
 
-    ``effect`` is what applying the file does; ``watch`` and ``promote`` are prose with commands below it;
-    ``rollback`` are the commands that undo it.
+    ``effect`` is what applying the file does; ``watch`` is prose with commands below it; ``promote`` is how to
+    enforce it (empty when it is enforced already); ``rollback`` are the commands that undo it.
     """
 
     effect: str
     watch: str
     watch_commands: tuple[str, ...] = ()
     promote: str = ""
-    promote_commands: tuple[str, ...] = ()
     rollback: tuple[str, ...]
 
 
@@ -51,9 +50,9 @@ def header(workload: WorkloadRef, platform: str, mode: str, guide: Guide, left_o
     lines = _prose(f"Network policy in {mode} mode for {name}{kind}{cluster}.")
     lines += _prose(f"Platform: {clean(platform)}.")
     lines += _prose(f"Effect: {guide.effect}")
-    lines += _prose(f"Watch: {guide.watch}") + _commands(guide.watch_commands)
+    lines += _prose(f"Watch: {guide.watch}{':' if guide.watch_commands else '.'}") + _commands(guide.watch_commands)
     if guide.promote:
-        lines += _prose(f"Promote: {guide.promote}") + _commands(guide.promote_commands)
+        lines += _prose(f"Promote: {guide.promote}")
     lines += ["Roll back:", *_commands(guide.rollback)]
     for sentence in left_out:
         lines += _prose(sentence)

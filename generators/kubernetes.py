@@ -15,6 +15,7 @@ from discovery.model.intent import Dialect, PolicyIntent, WorkloadPeer
 from discovery.model.workload import Selector
 from generators.base import (
     MANAGED_BY,
+    PROMOTE,
     Capabilities,
     Code,
     EntityForm,
@@ -29,7 +30,6 @@ from generators.base import (
     networks,
     port_ranges,
     render_with,
-    suggest_command,
 )
 from generators.yaml_writer import Node
 
@@ -108,14 +108,12 @@ class KubernetesWriter(Writer):
 
     def guide(self, name: str, namespace: str, directions: str) -> Guide:
         """Return what the header says."""
-        promote = (suggest_command(Dialect.KUBERNETES, namespace),)
         rollback = f"kubectl delete {STAGED_PLURAL if self.staged else PLURAL} -n {namespace} {name}"
         if self.staged:
             return Guide(
                 effect=f"changes no verdict. What it would do to {directions} is reported, never enforced.",
-                watch="flows in Goldmane or Whisker whose pending_policies end in Deny while the action is Allow.",
-                promote="apply the enforcing kind (same name), then delete this one as below",
-                promote_commands=promote,
+                watch="flows in Goldmane or Whisker whose pending_policies end in Deny while the action is Allow",
+                promote=f"{PROMOTE} (same name), then delete this one as below.",
                 rollback=(rollback,),
             )
         if self.opt_in:
@@ -123,17 +121,16 @@ class KubernetesWriter(Writer):
             return Guide(
                 effect=f"changes no verdict until a pod is labelled {OPT_IN_KEY}={OPT_IN_VALUE}; then it isolates the"
                 f" {directions} of that pod.",
-                watch="replay recorded flows, or label one pod as a canary and watch it",
-                watch_commands=("discover verify DIR INPUT", f"{label} POD {OPT_IN_KEY}={OPT_IN_VALUE}"),
-                promote="apply the enforcing form, which has the same name",
-                promote_commands=promote,
+                watch="record flows and run 'discover suggest' on them: a rule that it adds is traffic that this"
+                " policy would deny. Or label one pod as a canary",
+                watch_commands=(f"{label} POD {OPT_IN_KEY}={OPT_IN_VALUE}",),
+                promote=f"{PROMOTE}; it has the same name and replaces this one.",
                 rollback=(f"{label} POD {OPT_IN_KEY}-", rollback),
             )
         return Guide(
             effect=f"isolates the {directions} of these pods: what no policy allows is denied. The cluster must have a"
             " network plugin that enforces NetworkPolicy.",
-            watch="replay new flows against it",
-            watch_commands=("discover verify DIR INPUT",),
+            watch="denied connections in the plugin's flow log; Kubernetes itself reports none",
             rollback=(rollback,),
         )
 

@@ -88,18 +88,18 @@ def _unwrap(node: Node) -> tuple[list[str], Node]:
 
 
 def _inline(node: Node) -> str | None:
-    """Return the text of a scalar or an empty collection, None for anything that needs lines of its own."""
+    """Return the text of a scalar or an empty collection, None for everything else."""
     if isinstance(node, str):
         return _string(node)
     if isinstance(node, bool):
         return "true" if node else "false"
     if isinstance(node, int):
         return str(node)
-    if isinstance(node, Mapping):
-        return None if node else "{}"
-    if isinstance(node, Sequence):
-        return None if node else "[]"
-    raise TypeError(f"cannot write a {type(node).__name__} as YAML")
+    if isinstance(node, Mapping) and not node:
+        return "{}"
+    if isinstance(node, Sequence) and not node:
+        return "[]"
+    return None
 
 
 def _block(node: Node, indent: str) -> list[str]:
@@ -108,7 +108,7 @@ def _block(node: Node, indent: str) -> list[str]:
         return [line for key, value in node.items() for line in _entry(key, value, indent)]
     if isinstance(node, Sequence):
         return [line for item in node for line in _item(item, indent)]
-    raise TypeError(f"cannot write a {type(node).__name__} as a YAML block")
+    raise TypeError(f"cannot write a {type(node).__name__} as YAML")
 
 
 def _entry(key: str, node: Node, indent: str) -> list[str]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
+
 from discovery.model.errors import OptionError
 
 MANIFEST = "manifest.json"
@@ -29,7 +31,7 @@ class Written:
 
 def as_json(value: Any) -> str:
     """Return JSON text with a stable layout."""
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n"
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
 
 
 def _digest(data: bytes) -> str:

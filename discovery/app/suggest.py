@@ -32,6 +32,7 @@ from discovery.model.edge import Direction, Edge
 from discovery.model.errors import IncompleteInputError, ReadBackError
 from discovery.model.intent import Dialect
 from discovery.model.workload import WorkloadRef
+from discovery.verify.read import read_policies
 from discovery.verify.readback import check, covers
 
 
@@ -144,7 +145,7 @@ def read_accounts(snapshot: Snapshot) -> Completeness:
     """Return the joined account of everything a lake holds."""
     account = Completeness()
     for file in snapshot.ingests:
-        rows: pa.Table = pq.read_table(file, partitioning=None)
+        rows: pa.Table = pq.ParquetFile(file).read()
         for row in rows.to_pylist():
             account = account + Completeness(
                 rows_read=row["rows_read"],
@@ -202,7 +203,7 @@ def prove(suggestion: Suggestion, texts: dict[str, str]) -> tuple[Diagnostic, ..
     versions = suggestion.workloads.versions
     edges = [one.edge for one in suggestion.learned.judged if one.ruling is Ruling.LEARN]
     for one in suggestion.rendered:
-        mine = {artifact.path: texts[artifact.path] for artifact in one.artifacts}
+        mine = read_policies({artifact.path: texts[artifact.path] for artifact in one.artifacts})
         isolated = {(artifact.workload, direction) for artifact in one.artifacts for direction in artifact.isolates}
         wanted = {(intent.workload, intent.direction) for intent in suggestion.learned.intents if intent.isolate}
         skipped = frozenset(wanted - isolated)

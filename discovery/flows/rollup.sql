@@ -3,7 +3,9 @@
 -- {flows} is the scan of the part files, {where} a time filter.
 --
 -- Parameters come in as tables:
---   workload_of(identity, workload)  canonical workload number of each identity
+--   workload_of(identity, workload)  workload number of each identity
+--   workload_keys(workload, key)     stable key of each workload number
+-- {end} is client or server; the statements with it run once for each.
 
 -- name: cells
 -- One pass over all rows; everything later works on cells, whose number does not depend on the number of flows.
@@ -240,10 +242,10 @@ SELECT e.edge,
     count(DISTINCT CASE WHEN k.client_kind = 'workload' THEN k.client_member END) AS client_pods,
     count(DISTINCT CASE WHEN k.server_kind = 'workload' THEN k.server_member END) AS server_pods,
     count(DISTINCT k.date) AS days,
-    array_agg(DISTINCT k.source) AS sources,
-    array_agg(DISTINCT k.reporter) FILTER (WHERE k.reporter IS NOT NULL) AS reporters,
-    array_agg(DISTINCT k.l7_protocol) FILTER (WHERE k.l7_protocol IS NOT NULL) AS l7,
-    array_agg(DISTINCT k.drop_reason) FILTER (WHERE k.drop_reason IS NOT NULL) AS drop_reasons
+    list_sort(array_agg(DISTINCT k.source)) AS sources,
+    list_sort(array_agg(DISTINCT k.reporter) FILTER (WHERE k.reporter IS NOT NULL)) AS reporters,
+    list_sort(array_agg(DISTINCT k.l7_protocol) FILTER (WHERE k.l7_protocol IS NOT NULL)) AS l7,
+    list_sort(array_agg(DISTINCT k.drop_reason) FILTER (WHERE k.drop_reason IS NOT NULL)) AS drop_reasons
 FROM keyed k
 JOIN edge_of e ON e.cluster = k.cluster AND e.client_kind = k.client_kind AND e.server_kind = k.server_kind
     AND e.client IS NOT DISTINCT FROM k.client AND e.server IS NOT DISTINCT FROM k.server
@@ -274,6 +276,33 @@ JOIN edge_of e ON e.cluster = a.cluster AND e.client_kind = a.client_kind AND e.
     AND e.icmp_type IS NOT DISTINCT FROM a.icmp_type AND e.direction_known = a.direction_known
 GROUP BY e.edge, a.address, a.prefix
 
+-- name: levels
+-- How precisely the addresses of an edge can be listed: 0 each one, 1 its /24 or /48, 2 its /16 or /32, 3 its /8 or /16.
+-- The level depends on the whole set alone, so merging parts in any order gives the same.
+CREATE OR REPLACE TEMP TABLE {end}_levels AS
+SELECT edge, count(*) AS addresses,
+    CASE
+        WHEN count(*) <= {max_addresses} THEN 0
+        WHEN count(DISTINCT prefix) <= {max_addresses} THEN 1
+        WHEN count(DISTINCT {wide}) <= {max_addresses} THEN 2
+        ELSE 3
+    END AS level
+FROM {end}_peers
+GROUP BY edge
+
+-- name: lists
+CREATE OR REPLACE TEMP TABLE {end}_lists AS
+SELECT p.edge, max(l.addresses) AS distinct_addresses,
+    list_sort(array_agg(DISTINCT CASE
+        WHEN l.level = 0 OR p.prefix IS NULL THEN p.address
+        WHEN l.level = 1 THEN p.prefix
+        WHEN l.level = 2 THEN {wide}
+        ELSE {widest}
+    END)) AS addresses
+FROM {end}_peers p
+JOIN {end}_levels l ON l.edge = p.edge
+GROUP BY p.edge
+
 -- name: words
 -- DNS names and services of each edge; rows without them are not even decoded.
 CREATE OR REPLACE TEMP TABLE words AS
@@ -299,3 +328,33 @@ JOIN edge_of e ON e.cluster = w.cluster AND e.client_kind = w.client_kind AND e.
     AND e.protocol IS NOT DISTINCT FROM w.protocol AND e.server_port IS NOT DISTINCT FROM w.server_port
     AND e.icmp_type IS NOT DISTINCT FROM w.icmp_type AND e.direction_known = w.direction_known
 GROUP BY e.edge, w.kind, w.word
+
+-- name: vocabulary
+CREATE OR REPLACE TEMP TABLE vocabulary AS
+SELECT edge,
+    list_sort(array_agg(word) FILTER (WHERE kind = 'name')) AS names,
+    list_sort(array_agg(word) FILTER (WHERE kind = 'service')) AS services
+FROM (SELECT edge, kind, word, row_number() OVER (PARTITION BY edge, kind ORDER BY word) AS position FROM words)
+WHERE position <= {max_words}
+GROUP BY edge
+
+-- name: edges
+CREATE OR REPLACE TEMP TABLE edges AS
+SELECT
+    s.cluster, s.client_kind, ck.key AS client_workload, s.server_kind, sk.key AS server_workload, s.protocol,
+    s.shown_port AS server_port, s.icmp_type, s.direction_known,
+    CASE s.evidence_rank WHEN 1 THEN 'handshake' WHEN 2 THEN 'flag' WHEN 3 THEN 'listener' WHEN 4 THEN 'inferred'
+        ELSE 'none' END AS direction_evidence,
+    s.verdict, s.contested, s.establishment, s.flow_records, s.denied_records, s.connections, s.bytes_sent, s.bytes_received,
+    s.first_seen, s.last_seen, s.hours, m.days, m.sources, m.reporters, m.client_pods, m.server_pods,
+    cl.addresses AS client_addresses, sl.addresses AS server_addresses,
+    coalesce(cl.distinct_addresses, 0) AS client_distinct, coalesce(sl.distinct_addresses, 0) AS server_distinct,
+    v.names, m.l7, v.services AS service_names, m.drop_reasons, s.collapsed_ports
+FROM shown s
+JOIN members m ON m.edge = s.edge
+LEFT JOIN client_lists cl ON cl.edge = s.edge
+LEFT JOIN server_lists sl ON sl.edge = s.edge
+LEFT JOIN vocabulary v ON v.edge = s.edge
+LEFT JOIN workload_keys ck ON ck.workload = s.client
+LEFT JOIN workload_keys sk ON sk.workload = s.server
+ORDER BY s.edge

@@ -95,10 +95,16 @@ def _orient(
         f"AND EXISTS (SELECT 1 FROM listeners l WHERE l.proven AND l.address = f.client_address AND l.port = f.client_port AND l.protocol = f.protocol) "
         f"AND NOT EXISTS (SELECT 1 FROM listeners l WHERE l.proven AND l.address = f.server_address AND l.port = f.server_port AND l.protocol = f.protocol)))"
     )
-    if not connection.execute("SELECT count(*) FROM doubtful").fetchone()[0]:  # type: ignore[index]
+    if not _count(connection, "doubtful"):
         return
     for name, row, turned, evidence in connection.execute(_decision(known)).fetchall():
         patches.setdefault(name, _Patch()).turn[row] = (turned, evidence)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Return how many rows a table has."""
+    found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(found[0]) if found else 0
 
 
 def _decision(known: str) -> str:
@@ -149,12 +155,11 @@ def _find_duplicates(
     A hash finds suspects out of core; only suspects are compared column by column.
     """
     both = parquet([*old, *new])
-    suspects = connection.execute(
-        f"SELECT hash({_QUICK}) AS suspect FROM {both} GROUP BY ALL HAVING count(*) > 1"
-    ).to_arrow_table()
-    if not suspects.num_rows:
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE suspects AS SELECT hash({_QUICK}) AS suspect FROM {both} GROUP BY ALL HAVING count(*) > 1"
+    )
+    if not _count(connection, "suspects"):
         return
-    connection.register("suspects", suspects)
     scan = parquet([*old, *new], "filename = true", "file_row_number = true")
     committed = ", ".join("'" + name.replace("'", "''") + "'" for name in old) or "''"
     found = connection.execute(
@@ -162,7 +167,6 @@ def _find_duplicates(
         f"QUALIFY row_number() OVER (PARTITION BY {_IDENTITY} "
         f"ORDER BY filename IN ({committed}) DESC, filename, file_row_number) > 1 AND filename NOT IN ({committed})"
     ).fetchall()
-    connection.unregister("suspects")
     for name, row in found:
         patches.setdefault(name, _Patch()).drop.append(row)
 

@@ -150,7 +150,7 @@ def _version_order(version: WorkloadVersion) -> tuple[Any, ...]:
 
 def read_workloads(files: Iterable[str]) -> Workloads:
     """Return the workloads of a lake's WORKLOADS parts."""
-    tables = [pq.read_table(file, partitioning=None).select(WORKLOADS.names) for file in files]
+    tables = [pq.ParquetFile(file).read().select(WORKLOADS.names) for file in files]
     if not tables:
         return Workloads(ref_of={}, versions=())
     table = pa.concat_tables(tables)

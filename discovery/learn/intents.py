@@ -218,11 +218,12 @@ def _dns_diagnostics(intent: PolicyIntent) -> list[Diagnostic]:
 
 
 def _edge_order(edge: Edge) -> tuple[object, ...]:
-    """Return a total order of edges."""
+    """Return a total order of the edges of one rollup, whose key is what is compared."""
     return (
         str(node_of(edge.client)), str(node_of(edge.server)), edge.client.addresses, edge.server.addresses, edge.protocol or "",
         -1 if edge.port is None else edge.port, -1 if edge.icmp_type is None else edge.icmp_type, edge.verdict,
-        edge.establishment, edge.evidence_class, repr(edge),
+        edge.establishment, edge.evidence_class, edge.client.workload or (), edge.server.workload or (), edge.evidence.first_seen,
+        edge.evidence.last_seen, edge.evidence.flow_records,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ Codes of :func:`check`, all of level error unless said otherwise: ``direction-mi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from discovery.model.diagnostics import Diagnostic, Level
@@ -33,7 +33,7 @@ from discovery.verify.evaluate import (
 )
 from discovery.verify.fields import shown
 from discovery.verify.meaning import differences, in_cluster, intended, written
-from discovery.verify.read import ReadSet, read_policies
+from discovery.verify.read import ReadSet
 from discovery.verify.rules import PodMatch, ReadPolicy
 
 _Key = tuple[PodMatch, Direction]
@@ -43,19 +43,18 @@ _HASH_DIGITS = 8
 
 def check(
     intents: Iterable[PolicyIntent],
-    texts: Mapping[str, str],
+    read: ReadSet,
     platform: Platform,
     mode: Mode,
     versions: Iterable[WorkloadVersion],
     skipped: frozenset[tuple[WorkloadRef, Direction]] = frozenset(),
 ) -> tuple[Diagnostic, ...]:
-    """Return every difference between the intents and the written files (path to text); empty means none.
+    """Return every difference between the intents and the written files, as read back; empty means none.
 
     ``skipped`` are directions that the dialect could not say, for which nothing may be written. ``versions`` are all
     versions of all workloads: each policy must select every version of its workload and nothing else.
     """
     wanted = tuple(intents)
-    read = read_policies(texts)
     policies, found = _bind(read, wanted, platform)
     expected: dict[_Key, list[PolicyIntent]] = {}
     for intent in wanted:
@@ -78,7 +77,7 @@ def check(
 def covers(
     edges: Iterable[Edge],
     intents: Iterable[PolicyIntent],
-    texts: Mapping[str, str],
+    read: ReadSet,
     platform: Platform,
     versions: Iterable[WorkloadVersion],
 ) -> tuple[Diagnostic, ...]:
@@ -87,7 +86,7 @@ def covers(
     An edge of a workload is tried with each version of it, an edge of an external endpoint with each address. Files
     that cannot be evaluated make edges unknown; :func:`check` says why.
     """
-    policies, _ = _bind(read_policies(texts), tuple(intents), platform)
+    policies, _ = _bind(read, tuple(intents), platform)
     evaluator = Evaluator(policies, platform, as_enforced=True)
     known = _Versions(versions)
     found: list[Diagnostic] = []

@@ -27,8 +27,8 @@ MONITOR = """\
 # Platform: calico 3.30.
 # Effect: changes no verdict. What it would do to ingress is reported, never enforced.
 # Watch: flows in Goldmane or Whisker whose pending_policies end in Deny while the action is Allow.
-# Promote: apply the enforcing kind (same name, tier and order), then delete this one as below
-#   discover suggest INPUT -o DIR --dialect calico --namespace shop --mode enforce
+# Promote: run the same 'discover suggest' with --mode enforce, review and apply that file (same
+#   name, tier and order), then delete this one as below.
 # Roll back:
 #   kubectl delete stagednetworkpolicies.projectcalico.org -n shop deployment-cart
 # Egress is not isolated: no accepted traffic was seen.
@@ -82,8 +82,7 @@ ENFORCE = """\
 # Network policy in enforce mode for shop/cart (Deployment), cluster east.
 # Platform: calico 3.30.
 # Effect: isolates the egress of these pods for new connections: what no policy allows is denied.
-# Watch: replay new flows against it, or look for denied flows in Goldmane (Calico 3.30 or later)
-#   discover verify DIR INPUT
+# Watch: denied flows in Goldmane or Whisker (Calico 3.30 or later).
 # Roll back:
 #   kubectl delete networkpolicies.projectcalico.org -n shop deployment-cart
 apiVersion: projectcalico.org/v3

@@ -28,10 +28,11 @@ MONITOR = """\
 # Platform: cilium 1.18.
 # Effect: changes no verdict. It isolates nothing (enableDefaultDeny: false); Cilium does not report
 #   which ingress it would deny.
-# Watch: replay recorded flows against it
-#   hubble observe --namespace shop --since 24h --output jsonpb | discover verify DIR -
-# Promote: apply the enforcing form, which has the same name
-#   discover suggest INPUT -o DIR --dialect cilium --namespace shop --mode enforce
+# Watch: record flows and run 'discover suggest' on them: a rule that it adds is traffic that this
+#   policy would deny:
+#   hubble observe --namespace shop --since 24h --output jsonpb > flows.jsonl
+# Promote: run the same 'discover suggest' with --mode enforce, review and apply that file; it has
+#   the same name and replaces this one.
 # Roll back:
 #   kubectl delete ciliumnetworkpolicies.cilium.io -n shop deployment-cart
 # Egress is not isolated: no accepted traffic was seen.
@@ -87,7 +88,7 @@ ENFORCE = """\
 # Network policy in enforce mode for shop/cart (Deployment), cluster east.
 # Platform: cilium 1.18.
 # Effect: isolates the egress of these pods: what no policy allows is dropped, open connections too.
-# Watch: drops, live
+# Watch: drops, live:
 #   hubble observe --namespace shop --verdict DROPPED --follow
 # Roll back:
 #   kubectl delete ciliumnetworkpolicies.cilium.io -n shop deployment-cart

@@ -96,7 +96,7 @@ def test_the_header_reads_as_a_note_to_the_reviewer() -> None:
         "Network policy in monitor mode for shop/cart (Deployment), cluster east.",
         "Platform: cilium 1.18 (assumed).",
         "Effect: changes no verdict.",
-        "Watch: replay",
+        "Watch: replay.",
         "Roll back:",
         "  kubectl delete x",
         "Egress is not isolated: a.",

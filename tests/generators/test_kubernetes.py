@@ -28,11 +28,11 @@ MONITOR = """\
 # Platform: kubernetes 1.31.
 # Effect: changes no verdict until a pod is labelled policy-discovery/enforce=true; then it isolates
 #   the ingress of that pod.
-# Watch: replay recorded flows, or label one pod as a canary and watch it
-#   discover verify DIR INPUT
+# Watch: record flows and run 'discover suggest' on them: a rule that it adds is traffic that this
+#   policy would deny. Or label one pod as a canary:
 #   kubectl label pod -n shop POD policy-discovery/enforce=true
-# Promote: apply the enforcing form, which has the same name
-#   discover suggest INPUT -o DIR --dialect kubernetes --namespace shop --mode enforce
+# Promote: run the same 'discover suggest' with --mode enforce, review and apply that file; it has
+#   the same name and replaces this one.
 # Roll back:
 #   kubectl label pod -n shop POD policy-discovery/enforce-
 #   kubectl delete networkpolicies.networking.k8s.io -n shop deployment-cart
@@ -91,8 +91,7 @@ ENFORCE = """\
 # Platform: kubernetes 1.31.
 # Effect: isolates the egress of these pods: what no policy allows is denied. The cluster must have
 #   a network plugin that enforces NetworkPolicy.
-# Watch: replay new flows against it
-#   discover verify DIR INPUT
+# Watch: denied connections in the plugin's flow log; Kubernetes itself reports none.
 # Roll back:
 #   kubectl delete networkpolicies.networking.k8s.io -n shop deployment-cart
 apiVersion: networking.k8s.io/v1
@@ -152,8 +151,8 @@ STAGED = """\
 # Platform: kubernetes 1.31 (enforcer=calico).
 # Effect: changes no verdict. What it would do to ingress is reported, never enforced.
 # Watch: flows in Goldmane or Whisker whose pending_policies end in Deny while the action is Allow.
-# Promote: apply the enforcing kind (same name), then delete this one as below
-#   discover suggest INPUT -o DIR --dialect kubernetes --namespace shop --mode enforce
+# Promote: run the same 'discover suggest' with --mode enforce, review and apply that file (same
+#   name), then delete this one as below.
 # Roll back:
 #   kubectl delete stagedkubernetesnetworkpolicies.projectcalico.org -n shop deployment-cart
 apiVersion: projectcalico.org/v3

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from discovery.model.diagnostics import Level
 from discovery.model.intent import Dialect, Mode, PolicyIntent
+from discovery.verify.read import read_policies
 from discovery.verify.readback import check
 from generators import render
 from generators.base import RenderRequest
@@ -25,5 +26,5 @@ def test_what_is_written_means_what_was_intended(
     texts = {artifact.path: artifact.text for artifact in rendered.artifacts}
     written = {(artifact.workload, direction) for artifact in rendered.artifacts for direction in artifact.isolates}
     skipped = frozenset((found.workload, found.direction) for found in intents) - written
-    found = check(intents, texts, platform, mode, (), skipped)
+    found = check(intents, read_policies(texts), platform, mode, (), skipped)
     assert [problem for problem in found if problem.level is Level.ERROR] == []

@@ -21,6 +21,7 @@ from discovery.model.edge import (
 from discovery.model.intent import Allow, Mode, Origin, PolicyIntent, WorkloadPeer
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity, Labels, Selector, WorkloadVersion
+from discovery.verify.read import read_policies
 from discovery.verify.readback import check, covers
 from tests.discovery.verify.builders import (
     cidr_peer,
@@ -154,7 +155,7 @@ def run(
 ) -> tuple[Diagnostic, ...]:
     """Check one file, or several."""
     texts = {"x/shop/deployment-web.yaml": content} if isinstance(content, str) else content
-    return check(intents, texts, platform(on), mode, versions, skipped)  # type: ignore[arg-type]
+    return check(intents, read_policies(texts), platform(on), mode, versions, skipped)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("on", ENFORCED)
@@ -474,7 +475,7 @@ LEARNED = (
 @pytest.mark.parametrize(("on", "content"), [*ENFORCED.items(), *MONITORED.items()])
 def test_learned_edges_are_covered_in_both_modes(on: str, content: str) -> None:
     """Every learned edge passes under the files taken as enforced."""
-    assert covers(LEARNED, INTENTS, {"x/shop/web.yaml": content}, platform(on), VERSIONS) == ()
+    assert covers(LEARNED, INTENTS, read_policies({"x/shop/web.yaml": content}), platform(on), VERSIONS) == ()
 
 
 @pytest.mark.parametrize(
@@ -499,7 +500,7 @@ def test_learned_edges_are_covered_in_both_modes(on: str, content: str) -> None:
 def test_edges_that_would_be_cut_are_reported(cut: Edge, code: str, subject: str) -> None:
     """What is denied, or not surely allowed, is named by the workload that it concerns."""
     (found,) = covers(
-        [cut], INTENTS, {"x/shop/web.yaml": MONITORED["kubernetes=1.31"]}, platform("kubernetes=1.31"), VERSIONS
+        [cut], INTENTS, read_policies({"x/shop/web.yaml": MONITORED["kubernetes=1.31"]}), platform("kubernetes=1.31"), VERSIONS
     )
     assert (found.code, found.subject, found.level) == (code, subject, Level.ERROR)
 
@@ -507,5 +508,5 @@ def test_edges_that_would_be_cut_are_reported(cut: Edge, code: str, subject: str
 def test_every_version_of_an_edge_is_tried() -> None:
     """A client version that no peer selects would be cut."""
     versions = (*VERSIONS, version("proxy", {"app": "other"}, namespace="edge"))
-    found = covers(LEARNED, INTENTS, {"x/shop/web.yaml": KUBERNETES}, platform("kubernetes=1.31"), versions)
+    found = covers(LEARNED, INTENTS, read_policies({"x/shop/web.yaml": KUBERNETES}), platform("kubernetes=1.31"), versions)
     assert codes(found) == ["learned-edge-cut"]
