@@ -13,7 +13,6 @@ from importlib import resources
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from discovery.flows.engine import parquet
 from discovery.flows.schema import EDGES
@@ -107,14 +106,5 @@ def _register(connection: duckdb.DuckDBPyConnection, workloads: Workloads) -> No
 
 
 def _as_edges(table: pa.Table) -> pa.Table:
-    """Return the engine's rows in the canonical schema: times from microseconds, no null lists."""
-    columns = []
-    for field in EDGES:
-        column = table[field.name]
-        if pa.types.is_list(field.type):
-            empty = pa.scalar([], type=pa.list_(pa.string()))
-            column = pc.fill_null(column.cast(field.type), empty) if column.null_count else column.cast(field.type)
-        else:
-            column = column.cast(field.type)
-        columns.append(column)
-    return pa.Table.from_arrays(columns, schema=EDGES)
+    """Return the engine's rows in the canonical schema; times come as microseconds."""
+    return pa.Table.from_arrays([table[field.name].cast(field.type) for field in EDGES], schema=EDGES)

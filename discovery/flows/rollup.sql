@@ -255,7 +255,7 @@ GROUP BY e.edge
 
 -- name: addressed
 -- Distinct addresses of ends that are no workloads, per edge key. Out of core: there may be ten million.
-CREATE OR REPLACE TEMP TABLE addressed AS
+CREATE OR REPLACE TEMP TABLE {end}_addressed AS
 SELECT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
     f.server_port, f.icmp_type, f.direction_evidence <> 'none' AS direction_known,
     f.{end}_address AS address, f.{end}_prefix AS prefix
@@ -267,7 +267,7 @@ GROUP BY f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_id
 -- name: peers
 CREATE OR REPLACE TEMP TABLE {end}_peers AS
 SELECT e.edge, a.address, a.prefix
-FROM addressed a
+FROM {end}_addressed a
 LEFT JOIN workload_of cw ON cw.identity = a.client_identity
 LEFT JOIN workload_of sw ON sw.identity = a.server_identity
 JOIN edge_of e ON e.cluster = a.cluster AND e.client_kind = a.client_kind AND e.server_kind = a.server_kind
@@ -346,10 +346,11 @@ SELECT
     CASE s.evidence_rank WHEN 1 THEN 'handshake' WHEN 2 THEN 'flag' WHEN 3 THEN 'listener' WHEN 4 THEN 'inferred'
         ELSE 'none' END AS direction_evidence,
     s.verdict, s.contested, s.establishment, s.flow_records, s.denied_records, s.connections, s.bytes_sent, s.bytes_received,
-    s.first_seen, s.last_seen, s.hours, m.days, m.sources, m.reporters, m.client_pods, m.server_pods,
-    cl.addresses AS client_addresses, sl.addresses AS server_addresses,
+    s.first_seen, s.last_seen, s.hours, m.days, m.sources, coalesce(m.reporters, []) AS reporters, m.client_pods, m.server_pods,
+    coalesce(cl.addresses, []) AS client_addresses, coalesce(sl.addresses, []) AS server_addresses,
     coalesce(cl.distinct_addresses, 0) AS client_distinct, coalesce(sl.distinct_addresses, 0) AS server_distinct,
-    v.names, m.l7, v.services AS service_names, m.drop_reasons, s.collapsed_ports
+    coalesce(v.names, []) AS names, coalesce(m.l7, []) AS l7, coalesce(v.services, []) AS service_names,
+    coalesce(m.drop_reasons, []) AS drop_reasons, s.collapsed_ports
 FROM shown s
 JOIN members m ON m.edge = s.edge
 LEFT JOIN client_lists cl ON cl.edge = s.edge
