@@ -22,6 +22,9 @@ Sink = Callable[[pa.Table], None]
 _EARLIEST = 0
 _LATEST = 4_102_444_800_000_000  # 2100-01-01
 
+# More than any source can lose; sums of several accounts still fit 64 bits.
+_MAX_LOST = 1 << 53
+
 
 @dataclass(slots=True)
 class Account:
@@ -40,6 +43,10 @@ class Account:
         self.rows_rejected += 1
         if len(self.rejected) < MAX_LOCATED:
             self.rejected.append(Rejected(file=self.label, line=line, reason=reason[:200]))
+
+    def lose(self, count: int) -> None:
+        """Count events that the source says it lost; a lying source cannot overflow the account."""
+        self.events_lost = min(self.events_lost + count, _MAX_LOST)
 
     def completeness(self) -> Completeness:
         """Return the account as a value."""
@@ -152,13 +159,15 @@ class RecordReader(ABC):
         if parsed.null_count:
             return False
         ends = pc.min_max(parsed.cast(pa.int64())).as_py()
-        return bool(_EARLIEST <= ends["min"] and ends["max"] <= _LATEST)
+        return bool(ends["min"] >= _EARLIEST and ends["max"] <= _LATEST)
 
     def _note_workloads(self, table: pa.Table) -> None:
         """Remember each workload identity of a batch with the interval in which it was seen."""
         infos: dict[int, EndpointInfo] = {}
         for info in self.builder.endpoints.values:
-            if info.identity is not None and (info.identity not in infos or _knowledge(info) > _knowledge(infos[info.identity])):
+            if info.identity is not None and (
+                info.identity not in infos or _knowledge(info) > _knowledge(infos[info.identity])
+            ):
                 infos[info.identity] = info
         times = table["time"].cast(pa.int64())
         for side in ("client", "server"):
@@ -182,16 +191,18 @@ def note(workloads: dict[int, SeenWorkload], seen: SeenWorkload) -> None:
 def _drop_rows(builder: BatchBuilder, bad: set[int]) -> None:
     """Remove rows from every column of a builder."""
     keep = [row for row in range(len(builder)) if row not in bad]
-    for column in (
+    dense: tuple[list[Any], ...] = (
         builder.times, builder.uuids, builder.sources, builder.targets, builder.source_ips,
         builder.target_ips, builder.source_ports, builder.target_ports, builder.meanings_of,
-    ):  # fmt: skip
-        column[:] = [column[row] for row in keep]  # type: ignore[index]
+    )  # fmt: skip
+    for column in dense:
+        column[:] = [column[row] for row in keep]
     position = {row: new for new, row in enumerate(keep)}
-    for by_row in (builder.weights, builder.clusters, *builder.sparse.values()):
+    sparse: tuple[dict[int, Any], ...] = (builder.weights, builder.clusters, *builder.sparse.values())
+    for by_row in sparse:
         moved = {position[row]: value for row, value in by_row.items() if row in position}
         by_row.clear()
-        by_row.update(moved)  # type: ignore[arg-type]
+        by_row.update(moved)
 
 
 def as_count(value: int | str | None) -> int:

@@ -20,38 +20,42 @@ class Framing(StrEnum):
     LINES = "lines"
     ARRAY = "array"
     ITEMS = "items"
+    FLOWS = "flows"
     OBJECTS = "objects"
 
 
-_PREFIX = {Framing.ARRAY: "item", Framing.ITEMS: "items.item", Framing.OBJECTS: ""}
+_PREFIX = {Framing.ARRAY: "item", Framing.ITEMS: "items.item", Framing.FLOWS: "flows.item", Framing.OBJECTS: ""}
+_BOM = b"\xef\xbb\xbf"
+_END = object()
 
 
 def framing_of(head: bytes) -> Framing:
     """Return the framing from the first bytes.
 
-    A bracket opens an array; an object with an ``items`` list is a document; an object that is not closed on its
-    first line is a stream of pretty-printed objects; everything else is one record per line.
+    A bracket opens an array; an object with an ``items`` or ``flows`` list is a document; an object that goes on
+    after its first line is a stream of pretty-printed objects; everything else is one record per line, also when
+    its first line is a torn one (rotation cuts records in half).
     """
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = head.removeprefix(_BOM).lstrip()
     if text.startswith(b"["):
         return Framing.ARRAY
     if not text.startswith(b"{"):
         return Framing.LINES
-    if _ITEMS.search(text[:4096]):
-        return Framing.ITEMS
-    first = text.partition(b"\n")[0].strip()
-    return Framing.OBJECTS if first == b"{" or (b"\n" in text and not first.endswith(b"}")) else Framing.LINES
+    if document := _ITEMS.search(text[:4096]):
+        return Framing.FLOWS if document[1] == b"flows" else Framing.ITEMS
+    first, _, rest = text.partition(b"\n")
+    goes_on = not first.rstrip().endswith(b"}") and bool(rest.strip()) and not rest.lstrip().startswith(b"{")
+    return Framing.OBJECTS if first.strip() == b"{" or goes_on else Framing.LINES
 
 
 def first_record(head: bytes, framing: Framing) -> bytes:
     """Return the first record of an input as one JSON line, or what there is of it."""
     if framing is Framing.LINES:
-        lines = head.removeprefix(b"\xef\xbb\xbf").splitlines()
-        return next((line for line in lines if line.strip()), b"")
+        return next((line for line in head.removeprefix(_BOM).splitlines() if line.strip()), b"")
     try:
         for element in ijson.items(_Bytes(head), _PREFIX[framing], multiple_values=True, use_float=True):
             return msgspec.json.encode(element)
-    except (ijson.JSONError, ValueError, UnicodeDecodeError):
+    except (ijson.JSONError, ValueError, OverflowError, RecursionError):
         pass  # a head cut in the middle of the first record: there is nothing to show
     return b""
 
@@ -64,10 +68,21 @@ class _Bytes:
         self._data = data
 
     def read(self, size: int = -1) -> bytes:
-        """Return everything once."""
-        del size
-        data, self._data = self._data, b""
+        """Return everything once; ijson first asks for no bytes, to see that it gets bytes."""
+        if not size:
+            return b""
+        data, self._data = self._data.removeprefix(_BOM), b""
         return data
+
+
+class _Once(dict[str, Any]):
+    """An object that refuses a key that occurs twice: nobody knows which of the two values was meant."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Set a key once."""
+        if key in self:
+            raise ValueError(f"key {key[:64]!r} occurs twice in one object")
+        super().__setitem__(key, value)
 
 
 class _Hashed:
@@ -77,31 +92,50 @@ class _Hashed:
         """Wrap a stream."""
         self._stream = stream
         self._hasher = hasher
+        self._started = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read and hash."""
-        block = self._stream.read(size if size > 0 else 1 << 16)
+        """Read and hash; ijson first asks for no bytes, to see that it gets bytes."""
+        if not size:
+            return b""
+        block = self._stream.read(size)
         self._hasher.update(block)
+        if not self._started:
+            self._started = True
+            return block.removeprefix(_BOM) or self._stream.read(0)
         return block
 
 
 def elements(stream: BinaryIO, framing: Framing, hasher: Any) -> Iterator[list[bytes]]:
     """Yield the elements of a JSON document as JSON lines, in batches.
 
-    Raises ``ijson.JSONError`` where the document is broken or ends early, after yielding what came before.
+    Raises ``ijson.JSONError`` or ``ValueError`` where the document is broken, and whatever the stream raises where
+    it is cut short, after yielding what came before.
     """
     batch: list[bytes] = []
-    found = ijson.items(_Hashed(stream, hasher), _PREFIX[framing], multiple_values=True, use_float=True, buf_size=1 << 18)
+    found = ijson.items(
+        _Hashed(stream, hasher),
+        _PREFIX[framing],
+        multiple_values=True,
+        use_float=True,
+        buf_size=1 << 18,
+        map_type=_Once,
+    )
     while True:
         try:
-            element = next(found, None)
-        except (ijson.JSONError, ValueError):
+            element = next(found, _END)  # a null is an element too
+            if element is not _END:
+                batch.append(msgspec.json.encode(element))
+        except RecursionError as error:
+            if batch:
+                yield batch
+            raise ValueError("the document is nested too deeply") from error
+        except Exception:
             if batch:
                 yield batch
             raise
-        if element is None:
+        if element is _END:
             break
-        batch.append(msgspec.json.encode(element))
         if len(batch) >= BATCH:
             yield batch
             batch = []

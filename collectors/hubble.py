@@ -28,6 +28,7 @@ from collectors.hubble_wire import (
     Policy,
     Ports,
     Service,
+    Tunnel,
     normalise,
 )
 from discovery.flows.identity import EXTERNAL, UNRESOLVED, EndpointInfo, reserved_endpoint, workload_endpoint
@@ -43,7 +44,7 @@ _decode_aggregate = msgspec.json.Decoder(Aggregate).decode
 _decode_addresses = msgspec.json.Decoder(Addresses).decode
 _decode_event = msgspec.json.Decoder(EventType).decode
 _decode_lost = msgspec.json.Decoder(LostEvent).decode
-_decode_any = msgspec.json.Decoder().decode
+_decode_tunnel = msgspec.json.Decoder(Tunnel).decode
 
 _NAMESPACE = "io.kubernetes.pod.namespace"
 _ACCOUNT = "io.cilium.k8s.policy.serviceaccount"
@@ -51,9 +52,17 @@ _CLUSTER = "io.cilium.k8s.policy.cluster"
 _NAMESPACE_LABEL = "io.cilium.k8s.namespace.labels."
 # Reserved numeric identities (cilium pkg/identity/numericidentity.go); node-local ones start at 2^24.
 _RESERVED_IDS = {
-    1: "host", 2: "world", 3: "unmanaged", 4: "health", 5: "init", 6: "remote-node", 7: "kube-apiserver",
-    8: "ingress", 9: "world-ipv4", 10: "world-ipv6",
-}  # fmt: skip
+    1: "host",
+    2: "world",
+    3: "unmanaged",
+    4: "health",
+    5: "init",
+    6: "remote-node",
+    7: "kube-apiserver",
+    8: "ingress",
+    9: "world-ipv4",
+    10: "world-ipv6",
+}
 _FIRST_LOCAL_CIDR, _LAST_LOCAL_CIDR = 1 << 24, (2 << 24) - 1
 _POLICY_FIELDS = ("egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by")
 _NOTHING = (b"", b"null")
@@ -89,10 +98,14 @@ def parse_endpoint(raw: bytes) -> EndpointInfo:
         reserved.append(_RESERVED_IDS[endpoint.identity])
     if namespace and not set(reserved) - {"unknown", "init"}:
         return workload_endpoint(
-            cluster=cluster, namespace=namespace, pod=endpoint.pod_name, labels=labels,
-            service_account=special.get(_ACCOUNT), namespace_labels=namespace_labels,
+            cluster=cluster,
+            namespace=namespace,
+            pod=endpoint.pod_name,
+            labels=labels,
+            service_account=special.get(_ACCOUNT),
+            namespace_labels=namespace_labels,
             workloads=[(workload.name, workload.kind) for workload in endpoint.workloads or ()],
-        )  # fmt: skip
+        )
     known = reserved_endpoint(reserved, cluster)
     if known is not None:
         return known
@@ -117,7 +130,7 @@ class HubbleReader(RecordReader):
 
     def read_lines(self, lines: Sequence[bytes], first_line: int) -> None:
         """Read one event per line; malformed ones are located, the rest goes on."""
-        unusual = any(mark in line for line in lines[:1] for mark in CAMEL_MARKS)
+        unusual = any(mark in line for line in (*lines[:8], *lines[-8:]) for mark in CAMEL_MARKS)
         add = self._add
         number = first_line
         for line in lines:
@@ -149,7 +162,7 @@ class HubbleReader(RecordReader):
     def _other(self, event: Line, line: bytes, number: int) -> None:
         """Handle an event that is not a wrapped flow: losses count, agent events are skipped, bare flows are read."""
         if event.lost_events is not ABSENT:
-            self.account.events_lost += as_count(_decode_lost(event.lost_events).num_events_lost)
+            self.account.lose(as_count(_decode_lost(event.lost_events).num_events_lost))
         elif event.node_status is not ABSENT or event.agent_event is not ABSENT or event.debug_event is not ABSENT:
             self.account.rows_skipped += 1
         else:
@@ -165,9 +178,20 @@ class HubbleReader(RecordReader):
         flags = None if ports is None or ports.flags is ABSENT else bytes(ports.flags)
         node = flow.node_name or node
         key: tuple[Any, ...] = (
-            flow.verdict, node, flow.traffic_direction, flow.trace_observation_point, flow.is_reply, flow.reply, protocol,
-            flags, flow.drop_reason_desc, flow.drop_reason, flow.trace_reason, bytes(flow.event_type), icmp,
-        )  # fmt: skip
+            flow.verdict,
+            node,
+            flow.traffic_direction,
+            flow.trace_observation_point,
+            flow.is_reply,
+            flow.reply,
+            protocol,
+            flags,
+            flow.drop_reason_desc,
+            flow.drop_reason,
+            flow.trace_reason,
+            bytes(flow.event_type),
+            icmp,
+        )
         if flow.l7 is not ABSENT:
             key = (*key, _l7_type(flow.l7))
         meaning = builder.meanings.index.get(key)
@@ -227,12 +251,22 @@ class HubbleReader(RecordReader):
         """Classify a combination of raw fields that was not met before."""
         icmp = key[12]
         signals = Signals(
-            verdict=key[0], node=key[1], direction=key[2], point=key[3], is_reply=key[4], reply=key[5], protocol=key[6],
-            flags=key[7], drop_reason_desc=key[8], drop_reason=key[9], trace_reason=key[10],
+            verdict=key[0],
+            node=key[1],
+            direction=key[2],
+            point=key[3],
+            is_reply=key[4],
+            reply=key[5],
+            protocol=key[6],
+            flags=key[7],
+            drop_reason_desc=key[8],
+            drop_reason=key[9],
+            trace_reason=key[10],
             event=0 if key[11] in _NOTHING else _decode_event(key[11]).type,
-            icmp_type=None if icmp is None else icmp[0], icmp_code=None if icmp is None else icmp[1],
+            icmp_type=None if icmp is None else icmp[0],
+            icmp_code=None if icmp is None else icmp[1],
             l7_type=key[13] if len(key) > 13 else None,  # the key grows by the layer 7 type alone
-        )  # fmt: skip
+        )
         return self.builder.meanings.add(key, classify(signals))
 
     def _extras(self, flow: Flow, *, flipped: bool) -> list[tuple[str, Any]]:
@@ -254,7 +288,7 @@ class HubbleReader(RecordReader):
             if _present(raw):
                 found.append((name, [f"{p.kind}/{p.namespace}/{p.name}" for p in _decode_policies(raw)]))
         if _present(flow.tunnel):
-            found.append(("tunnel_protocol", str((_decode_any(flow.tunnel) or {}).get("protocol", ""))))
+            found.append(("tunnel_protocol", str(_decode_tunnel(flow.tunnel).protocol or "")))
         if _present(flow.aggregate):
             counts = _decode_aggregate(flow.aggregate)
             total = counts.ingress_flow_count + counts.egress_flow_count + counts.unknown_direction_flow_count
@@ -285,9 +319,16 @@ def _l7_type(raw: msgspec.Raw) -> str | int | None:
 
 
 _rare = operator.attrgetter(
-    "source_names", "destination_names", "proxy_port", "l7", "source_service", "destination_service", "tunnel", "aggregate",
+    "source_names",
+    "destination_names",
+    "proxy_port",
+    "l7",
+    "source_service",
+    "destination_service",
+    "tunnel",
+    "aggregate",
     *_POLICY_FIELDS,
-)  # fmt: skip
+)
 _NO_EXTRAS = _rare(Flow())
 
 

@@ -15,11 +15,12 @@ from discovery.flows.batch import Meaning
 _VERDICTS = ("VERDICT_UNKNOWN", "FORWARDED", "DROPPED", "ERROR", "AUDIT", "REDIRECTED", "TRACED", "TRANSLATED")
 _DIRECTIONS = ("TRAFFIC_DIRECTION_UNKNOWN", "INGRESS", "EGRESS")
 _TRACE_REASONS = (
-    "TRACE_REASON_UNKNOWN", "NEW", "ESTABLISHED", "REPLY", "RELATED", "REOPENED", "SRV6_ENCAP", "SRV6_DECAP", "ENCRYPT_OVERLAY",
+    "TRACE_REASON_UNKNOWN", "NEW", "ESTABLISHED", "REPLY", "RELATED", "REOPENED", "SRV6_ENCAP", "SRV6_DECAP",
+    "ENCRYPT_OVERLAY",
 )  # fmt: skip
 _POINTS = {
-    0: "UNKNOWN_POINT", 1: "TO_PROXY", 2: "TO_HOST", 3: "TO_STACK", 4: "TO_OVERLAY", 5: "FROM_ENDPOINT", 6: "FROM_PROXY",
-    7: "FROM_HOST", 8: "FROM_STACK", 9: "FROM_OVERLAY", 10: "FROM_NETWORK", 11: "TO_NETWORK", 12: "FROM_CRYPTO",
+    0: "UNKNOWN_POINT", 1: "TO_PROXY", 2: "TO_HOST", 3: "TO_STACK", 4: "TO_OVERLAY", 5: "FROM_ENDPOINT",
+    6: "FROM_PROXY", 7: "FROM_HOST", 8: "FROM_STACK", 9: "FROM_OVERLAY", 10: "FROM_NETWORK", 11: "TO_NETWORK", 12: "FROM_CRYPTO",
     13: "TO_CRYPTO", 101: "TO_ENDPOINT",
 }  # fmt: skip
 _L7_TYPES = ("UNKNOWN_L7_TYPE", "REQUEST", "RESPONSE", "SAMPLE")
@@ -127,7 +128,7 @@ def _initiator(signals: Signals, flags: int | None, verdict: str, reason: str | 
     return "unknown", "none"
 
 
-def _establishment(signals: Signals, flags: int | None, verdict: str, initiator: str) -> str | None:
+def _establishment(flags: int | None, verdict: str, initiator: str) -> str | None:
     """Return what this one record shows: established, refused, attempted or nothing."""
     if verdict not in ("accepted", "audit") or initiator == "unknown":
         return None
@@ -156,7 +157,7 @@ def classify(signals: Signals) -> Meaning:
         initiator=initiator,
         direction_evidence=evidence,
         protocol=signals.protocol,
-        establishment=_establishment(signals, flags, verdict, initiator),
+        establishment=_establishment(flags, verdict, initiator),
         reporter={"EGRESS": "client", "INGRESS": "server"}.get(direction or ""),
         is_reply=_reply_flag(signals),
         drop_reason=reason,

@@ -15,6 +15,8 @@ from msgspec import Meta, Raw, Struct
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Small = Annotated[int, Meta(ge=0, le=255)]
+Code = Annotated[int, Meta(ge=0, le=65_535)]  # HTTP status, DNS response code
+Count = Annotated[int, Meta(ge=0, le=4_294_967_295)]  # uint32
 EnumText = str | int | None
 
 # A part that the record does not have. msgspec cannot type a raw part as optional, so absence is this object.
@@ -144,13 +146,13 @@ class Dns(Struct, gc=False):
 
     query: str | None = None
     ips: list[str] | None = None
-    rcode: int | None = None
+    rcode: Code | None = None
 
 
 class Http(Struct, gc=False):
     """flow.HTTP; headers are never read."""
 
-    code: int | None = None
+    code: Code | None = None
     method: str | None = None
     url: str | None = None
 
@@ -173,9 +175,15 @@ class Layer7(Struct, gc=False):
 class Aggregate(Struct, gc=False):
     """flow.Aggregate (1.19 exporter aggregation): how many flows a record stands for."""
 
-    ingress_flow_count: int = 0
-    egress_flow_count: int = 0
-    unknown_direction_flow_count: int = 0
+    ingress_flow_count: Count = 0
+    egress_flow_count: Count = 0
+    unknown_direction_flow_count: Count = 0
+
+
+class Tunnel(Struct, gc=False):
+    """flow.Tunnel; the inner addresses are those of the flow."""
+
+    protocol: EnumText = None
 
 
 class LostEvent(Struct, gc=False):
@@ -188,7 +196,27 @@ class LostEvent(Struct, gc=False):
 # Names that only protobuf-JSON with lowerCamelCase names has.
 CAMEL_MARKS = (b'"trafficDirection"', b'"isReply"', b'"nodeName"', b'"podName"', b'"sourcePort"', b'"eventType"')
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
-_KEEP = frozenset({"IP", "Type", "TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6", "ID", "SYN", "ACK", "FIN", "RST", "PSH", "URG", "ECE", "CWR", "NS"})
+_KEEP = frozenset(
+    {
+        "IP",
+        "Type",
+        "TCP",
+        "UDP",
+        "SCTP",
+        "ICMPv4",
+        "ICMPv6",
+        "ID",
+        "SYN",
+        "ACK",
+        "FIN",
+        "RST",
+        "PSH",
+        "URG",
+        "ECE",
+        "CWR",
+        "NS",
+    }
+)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -215,5 +243,5 @@ def normalise(line: bytes) -> bytes:
     """
     document = json.loads(line, object_pairs_hook=_pairs, parse_constant=_no_constant)
     if not isinstance(document, dict):
-        raise ValueError("the line is JSON but not an object")
+        raise ValueError("the line is JSON but not an object")  # noqa: TRY004 - one kind of error for bad content
     return json.dumps(document, separators=(",", ":")).encode()

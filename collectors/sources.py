@@ -31,7 +31,8 @@ TRUNCATION_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
     """Complete lines without their newline. ``overlong`` counts lines that were skipped for their length, each
-    of which is an empty entry in ``lines`` so that numbering holds."""
+    of which is an empty entry in ``lines`` so that numbering holds.
+    """
 
     lines: list[bytes]
     overlong: tuple[int, ...] = ()
@@ -42,7 +43,7 @@ def is_compressed(path: str) -> bool:
     if path == STDIN:
         return False
     try:
-        with open(path, "rb") as stream:
+        with Path(path).open("rb") as stream:
             head = stream.read(4)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", hint="check the path and its permissions") from error
@@ -50,20 +51,29 @@ def is_compressed(path: str) -> bool:
 
 
 def open_stream(path: str) -> BinaryIO:
-    """Open a file or standard input for reading uncompressed bytes; several gzip members or zstd frames are one stream."""
-    raw: BinaryIO = sys.stdin.buffer if path == STDIN else open(path, "rb")  # noqa: SIM115 - the caller closes it
+    """Open a file or standard input for reading uncompressed bytes; many gzip members or zstd frames are one stream."""
+    raw: BinaryIO = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115 - the caller closes it
     buffered = io.BufferedReader(raw, buffer_size=1 << 20)  # type: ignore[type-var]
     head = buffered.peek(4)[:4]
     if head.startswith(_GZIP):
-        return gzip.GzipFile(fileobj=buffered, mode="rb")  # type: ignore[return-value]
+        return GzipStream(fileobj=buffered, mode="rb")  # type: ignore[return-value]
     if head == _ZSTD:
         return ZstdStream(buffered)  # type: ignore[return-value]
     return buffered
 
 
+class GzipStream(gzip.GzipFile):
+    """Hands over what it has: where the file is cut short, ``GzipFile.read`` throws away all it gathered before."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next decompressed bytes, at most ``size`` and at most one MiB; b"" at the end."""
+        return self.read1(min(size, 1 << 20) if size is not None and size >= 0 else 1 << 20)
+
+
 class ZstdStream(io.RawIOBase):
     """Decompresses zstd frames one after the other and reports a frame that ends early (``EOFError``), which the
-    library's own stream reader takes for the end."""
+    library's own stream reader takes for the end.
+    """
 
     def __init__(self, source: BinaryIO) -> None:
         """Decompress ``source``."""
@@ -114,7 +124,7 @@ class ContentHasher:
     def update(self, data: bytes) -> None:
         """Take in the next bytes."""
         view = memoryview(data)
-        while len(view):
+        while view:
             piece = view[: CHUNK - self._held]
             self._current.update(piece)
             self._held += len(piece)
@@ -198,7 +208,8 @@ def ranges(path: str, size: int, chunk: int = CHUNK) -> list[Range]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeLines:
     """The lines that start in a range. ``newlines`` counts those in the range's bytes, ``before`` those of them
-    that come before the first line: together they number the lines of every range. ``digest`` is of the bytes."""
+    that come before the first line: together they number the lines of every range. ``digest`` is of the bytes.
+    """
 
     lines: Lines
     newlines: int
@@ -208,7 +219,7 @@ class RangeLines:
 
 def read_range(part: Range) -> RangeLines:
     """Return the lines that start in a range; the last one is read to its end, past the range."""
-    with open(part.path, "rb", buffering=0) as stream:
+    with Path(part.path).open("rb", buffering=0) as stream:
         stream.seek(max(part.begin - 1, 0))
         before = stream.read(1) if part.begin else b"\n"
         data = _read_exactly(stream, part.end - part.begin)

@@ -60,7 +60,12 @@ def _python() -> Check:
     """Check the interpreter."""
     version = ".".join(map(str, sys.version_info[:3]))
     good = sys.version_info >= (3, 11)
-    return Check(name="python", state=State.OK if good else State.PROBLEM, message=version, hint=None if good else "install Python 3.11 or later")
+    return Check(
+        name="python",
+        state=State.OK if good else State.PROBLEM,
+        message=version,
+        hint=None if good else "install Python 3.11 or later",
+    )
 
 
 def _libraries() -> Check:
@@ -71,7 +76,11 @@ def _libraries() -> Check:
 
 def _cores() -> Check:
     """Say how many cores reading will use."""
-    return Check(name="cores", state=State.OK, message=f"{counted(os.cpu_count() or 1, 'core')}: large inputs are read in parallel")
+    return Check(
+        name="cores",
+        state=State.OK,
+        message=f"{counted(os.cpu_count() or 1, 'core')}: large inputs are read in parallel",
+    )
 
 
 def _space() -> Check:
@@ -79,9 +88,11 @@ def _space() -> Check:
     free = shutil.disk_usage(tempfile.gettempdir()).free
     good = free >= MIN_FREE_BYTES
     return Check(
-        name="temporary space", state=State.OK if good else State.PROBLEM, message=f"{free / (1 << 30):.1f} GiB free in {tempfile.gettempdir()}",
+        name="temporary space",
+        state=State.OK if good else State.PROBLEM,
+        message=f"{free / (1 << 30):.1f} GiB free in {tempfile.gettempdir()}",
         hint=None if good else "free some space, or set TMPDIR to a larger disk: large inputs spill there",
-    )  # fmt: skip
+    )
 
 
 def _inputs(given: tuple[str, ...], input_format: str) -> list[Check]:
@@ -90,7 +101,10 @@ def _inputs(given: tuple[str, ...], input_format: str) -> list[Check]:
         found = find_inputs(given, input_format)
     except DiscoveryError as error:
         return [Check(name="input", state=State.PROBLEM, message=str(error), hint=error.hint)]
-    checks = [Check(name="input", state=State.OK, message=f"{one.label}: {one.format}, {one.framing.value}") for one in found.raw]
+    checks = [
+        Check(name="input", state=State.OK, message=f"{one.label}: {one.format}, {one.framing.value}")
+        for one in found.raw
+    ]
     checks += [Check(name="input", state=State.OK, message=f"{lake.name}: a lake") for lake in found.lakes]
     with tempfile.TemporaryDirectory(prefix="discovery-doctor-") as scratch:
         lakes = [Lake(path) for path in found.lakes]
@@ -109,12 +123,13 @@ def _inputs(given: tuple[str, ...], input_format: str) -> list[Check]:
     complete = account.complete
     checks.append(
         Check(
-            name="completeness", state=State.OK if complete else State.PROBLEM,
+            name="completeness",
+            state=State.OK if complete else State.PROBLEM,
             message=f"{counted(account.rows_read, 'flow record')}, {counted(edges.num_rows, 'edge')}"
             + ("" if complete else f"; {describe_incomplete(account)}"),
             hint=None if complete else "fix the input; suggest refuses it without --allow-partial",
         )
-    )  # fmt: skip
+    )
     return checks + _profile(profile)
 
 

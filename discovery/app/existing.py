@@ -1,4 +1,4 @@
-"""What the policies that a cluster already has mean for a suggestion: who is isolated, and what is denied on purpose."""
+"""What existing policies mean for a suggestion: who is isolated already, and what is denied on purpose."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Verdict
 from discovery.model.errors import InputError
 from discovery.model.workload import WorkloadRef, WorkloadVersion
-from discovery.verify.denies import read_denies, matches_deny
+from discovery.verify.denies import matches_deny, read_denies
 from discovery.verify.read import read_policies
 
 
@@ -27,7 +27,10 @@ def _texts(folder: Path) -> dict[str, str]:
     """Return the manifests of a folder. Raises :class:`InputError` when there are none."""
     names = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix in (".yaml", ".yml", ".json")]
     if not names:
-        raise InputError(f"{folder}: no manifests (*.yaml, *.yml, *.json)", hint="save them with: kubectl get ciliumnetworkpolicies,networkpolicies -A -o yaml")
+        raise InputError(
+            f"{folder}: no manifests (*.yaml, *.yml, *.json)",
+            hint="save them with: kubectl get ciliumnetworkpolicies,networkpolicies -A -o yaml",
+        )
     return {str(path.relative_to(folder)): path.read_text("utf-8", errors="replace") for path in names}
 
 

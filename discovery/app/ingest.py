@@ -35,7 +35,9 @@ class Ingested:
     formats: tuple[str, ...]
 
 
-def ingest(inputs: str | Path | Iterable[str | Path], lake: str | Path, options: IngestOptions | None = None) -> Ingested:
+def ingest(
+    inputs: str | Path | Iterable[str | Path], lake: str | Path, options: IngestOptions | None = None
+) -> Ingested:
     """Read flow logs into a lake, which is created where there is none.
 
     Content that the lake already holds is skipped; records it already holds are dropped. Nothing is visible
@@ -125,7 +127,9 @@ def workload_rows(workloads: Iterable[SeenWorkload], cluster: str, ingest_id: st
     return pa.Table.from_pylist(rows, schema=WORKLOADS)
 
 
-def _ingest_rows(inputs: tuple[Input, ...], read: Read, duplicates: int, empty: Completeness, ingest_id: str) -> pa.Table:
+def _ingest_rows(
+    inputs: tuple[Input, ...], read: Read, duplicates: int, empty: Completeness, ingest_id: str
+) -> pa.Table:
     """Return the rows of INGESTS: one account per input."""
     rows = []
     for number, (one, account, digest) in enumerate(zip(inputs, read.accounts, read.hashes, strict=True)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,16 +41,20 @@ def _expand(pattern: str) -> list[str]:
         return [pattern]
     path = Path(pattern)
     if path.is_dir() and not is_lake(path):
-        found = sorted(str(child) for child in path.rglob("*") if child.is_file() and not child.name.startswith((".", "_")))
+        found = sorted(
+            str(child) for child in path.rglob("*") if child.is_file() and not child.name.startswith((".", "_"))
+        )
         if not found:
             raise InputError(f"{pattern}: the folder holds no files", hint="name a file or a folder with flow logs")
         return found
     if path.exists():
         return [pattern]
-    matches = sorted(glob.glob(pattern, recursive=True))
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - the pattern may be absolute, which Path.glob refuses
     if not matches:
-        raise InputError(f"{pattern}: no such file or folder", hint="check the path; quote globs so that the shell leaves them alone")
-    return [child for match in matches for child in (_expand(match) if os.path.isdir(match) else [match])]
+        raise InputError(
+            f"{pattern}: no such file or folder", hint="check the path; quote globs so that the shell leaves them alone"
+        )
+    return [child for match in matches for child in (_expand(match) if Path(match).is_dir() else [match])]
 
 
 def _inspect(path: str, wanted: str) -> Input | None:
@@ -63,7 +66,7 @@ def _inspect(path: str, wanted: str) -> Input | None:
         reader_class(wanted)
         return Input(path=path, label=label, format=wanted, framing=Framing.LINES, size=0, compressed=False)
     try:
-        size = os.path.getsize(path)
+        size = Path(path).stat().st_size
         compressed = is_compressed(path)
         with open_stream(path) as stream:
             head = read_head(stream)

@@ -56,5 +56,7 @@ def parse_dialects(text: str) -> tuple[Dialect, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in list(Dialect)]
     if unknown or not names:
-        raise OptionError(f"dialect {', '.join(unknown) or text!r} is not known", hint=f"known dialects: {', '.join(Dialect)}")
+        raise OptionError(
+            f"dialect {', '.join(unknown) or text!r} is not known", hint=f"known dialects: {', '.join(Dialect)}"
+        )
     return tuple(dict.fromkeys(Dialect(name) for name in names))

@@ -1,11 +1,11 @@
 """Writes an output folder: everything is staged and read back first, then moved into place; only our own stale
-files are retired."""
+files are retired.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +48,9 @@ def _previous(folder: Path) -> dict[str, str]:
         files = json.loads(path.read_text("utf-8"))["files"]
         return {str(name): str(digest) for name, digest in files.items() if _is_inside(str(name))}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OptionError(f"{path} is not ours: {error}", hint="give another output folder, or remove the file") from error
+        raise OptionError(
+            f"{path} is not ours: {error}", hint="give another output folder, or remove the file"
+        ) from error
 
 
 def _is_inside(name: str) -> bool:
@@ -91,11 +93,11 @@ def publish(folder: Path, staging: Path, names: list[str]) -> Written:
             unchanged.append(name)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(staging / name, target)
+        (staging / name).replace(target)
         written.append(name)
     retired = [name for name in sorted(before.keys() - digests.keys()) if _retire(folder / name, before[name])]
     (staging / MANIFEST).write_text(as_json({"tool": "policy-discovery", "files": digests}), "utf-8")
-    os.replace(staging / MANIFEST, folder / MANIFEST)
+    (staging / MANIFEST).replace(folder / MANIFEST)
     shutil.rmtree(staging, ignore_errors=True)
     return Written(written=tuple(written), unchanged=tuple(unchanged), retired=tuple(retired))
 

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import ijson
 
@@ -120,9 +120,13 @@ class Worker:
                         reader.read_lines(batch, line)
                         line += len(batch)
             except TRUNCATION_ERRORS as error:
-                reader.account.truncated.append(f"{task.label}: {error or type(error).__name__} (after record {line - 1})")
+                reader.account.truncated.append(
+                    f"{task.label}: {str(error) or type(error).__name__} (after record {line - 1})"
+                )
             except (ijson.JSONError, ValueError) as error:
-                reader.account.truncated.append(f"{task.label}: {str(error).splitlines()[0][:200]} (after record {line - 1})")
+                reader.account.truncated.append(
+                    f"{task.label}: {str(error).splitlines()[0][:200]} (after record {line - 1})"
+                )
         return TaskResult(input=task.input, chunk=0, newlines=line - 1, digest=hasher.hexdigest(), size=size)
 
     def finish(self) -> WorkerResult:
@@ -137,17 +141,17 @@ class Worker:
         return result
 
 
-def send(stream: BinaryIO, message: Any) -> None:
+def send(stream: IO[bytes], message: Any) -> None:
     """Write one message."""
     data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     stream.write(struct.pack("<Q", len(data)) + data)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> Any:
+def receive(stream: IO[bytes]) -> Any:
     """Read one message; raises ``EOFError`` when the other side is gone."""
     header = stream.read(8)
-    if len(header) < 8:  # noqa: PLR2004 - the header's own length
+    if len(header) < 8:
         raise EOFError("the other process ended")
     return pickle.loads(stream.read(struct.unpack("<Q", header)[0]))  # noqa: S301 - our own parent or child process
 

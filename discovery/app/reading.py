@@ -101,7 +101,9 @@ def read_inputs(inputs: tuple[Input, ...], folder: Path, ingest_id: str, options
     return _combine(inputs, done, results)
 
 
-def _run_pool(setup: Setup, tasks: list[Task], count: int, progress: _Progress) -> tuple[list[TaskResult], list[WorkerResult]]:
+def _run_pool(
+    setup: Setup, tasks: list[Task], count: int, progress: _Progress
+) -> tuple[list[TaskResult], list[WorkerResult]]:
     """Run tasks in worker processes, each fed by a thread. Raises when a worker dies."""
     waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
     for task in tasks:
@@ -114,7 +116,7 @@ def _run_pool(setup: Setup, tasks: list[Task], count: int, progress: _Progress) 
         try:
             with _start() as process:
                 if process.stdin is None or process.stdout is None:
-                    raise DiscoveryError("a reading process has no pipes")
+                    raise DiscoveryError("a reading process has no pipes")  # noqa: TRY301 - collected below like any other failure
                 send(process.stdin, setup)
                 while not failures:
                     try:
@@ -136,7 +138,8 @@ def _run_pool(setup: Setup, tasks: list[Task], count: int, progress: _Progress) 
         thread.join()
     if failures:
         raise DiscoveryError(
-            f"a reading process ended early: {failures[0]}", hint="see its message above; --workers 0 reads in one process"
+            f"a reading process ended early: {failures[0]}",
+            hint="see its message above; --workers 0 reads in one process",
         ) from failures[0]
     return done, results
 
@@ -144,7 +147,7 @@ def _run_pool(setup: Setup, tasks: list[Task], count: int, progress: _Progress) 
 def _start() -> subprocess.Popen[bytes]:
     """Start one worker with the same module path as this process."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     )
 
@@ -180,5 +183,8 @@ def _located(account: Completeness, chunks: list[TaskResult], starts: list[int])
     """Turn positions (chunk, line in chunk) into line numbers of the file."""
     first = {chunk.chunk: starts[row] for row, chunk in enumerate(chunks)}
     return tuple(
-        sorted(replace(bad, line=first[bad.line >> LINE_BITS] + (bad.line & ((1 << LINE_BITS) - 1))) for bad in account.rejected)
+        sorted(
+            replace(bad, line=first[bad.line >> LINE_BITS] + (bad.line & ((1 << LINE_BITS) - 1)))
+            for bad in account.rejected
+        )
     )

@@ -1,10 +1,10 @@
-"""What a reviewer reads: ``summary.md`` ordered by risk, the same as ``summary.json``, and the evidence behind rules."""
+"""What a reviewer reads: ``summary.md`` ordered by risk, ``summary.json``, and the evidence behind the rules."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +22,22 @@ LOW_EVIDENCE_RECORDS = 3
 MAX_LISTED = 25
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_KINDS = {
+    "cilium": "ciliumnetworkpolicies.cilium.io",
+    "calico": "stagednetworkpolicies.projectcalico.org,networkpolicies.projectcalico.org",
+    "kubernetes": "networkpolicies.networking.k8s.io",
+}
 ROLLBACK = {
-    "cilium": "kubectl delete ciliumnetworkpolicies.cilium.io -A -l app.kubernetes.io/managed-by=policy-discovery",
-    "calico": "kubectl delete stagednetworkpolicies.projectcalico.org,networkpolicies.projectcalico.org -A -l app.kubernetes.io/managed-by=policy-discovery",
-    "kubernetes": "kubectl delete networkpolicies.networking.k8s.io -A -l app.kubernetes.io/managed-by=policy-discovery",
+    dialect: f"kubectl delete {kinds} -A -l app.kubernetes.io/managed-by=policy-discovery"
+    for dialect, kinds in _KINDS.items()
 }
 
 
 def safe(text: object, limit: int = 160) -> str:
     """Return hostile text for a Markdown code span: no control or bidi characters, no backtick, no pipe, bounded."""
-    kept = "".join("�" if unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp") else char for char in str(text))
+    kept = "".join(
+        "�" if unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp") else char for char in str(text)
+    )
     return "`" + kept[:limit].replace("`", "'").replace("|", "¦") + "`"
 
 
@@ -52,7 +58,11 @@ def peer_json(peer: Peer) -> dict[str, Any]:
     if isinstance(peer, EntityPeer):
         return {"entity": peer.entity.value, "addresses": list(peer.addresses)}
     selector = peer.selector
-    return {"namespace": selector.namespace, "labels": selector.labels.as_dict(), "serviceAccount": selector.service_account}
+    return {
+        "namespace": selector.namespace,
+        "labels": selector.labels.as_dict(),
+        "serviceAccount": selector.service_account,
+    }
 
 
 def _allow_json(workload: WorkloadRef, direction: Direction, allow: Allow) -> dict[str, Any]:
@@ -95,7 +105,12 @@ def evidence_files(suggestion: Suggestion) -> dict[str, str]:
         name = f"evidence/{workload.key}.json"
         files[name] = as_json(
             {
-                "workload": {"cluster": workload.cluster, "namespace": workload.namespace, "kind": workload.kind, "name": workload.name},
+                "workload": {
+                    "cluster": workload.cluster,
+                    "namespace": workload.namespace,
+                    "kind": workload.kind,
+                    "name": workload.name,
+                },
                 "directions": [
                     {
                         "direction": intent.direction.value,
@@ -107,7 +122,9 @@ def evidence_files(suggestion: Suggestion) -> dict[str, str]:
                 ],
             }
         )
-    files["evidence/review.json"] = as_json([_judged_json(one) for one in suggestion.learned.judged if one.ruling is not Ruling.LEARN])
+    files["evidence/review.json"] = as_json(
+        [_judged_json(one) for one in suggestion.learned.judged if one.ruling is not Ruling.LEARN]
+    )
     return files
 
 
@@ -147,7 +164,9 @@ def _isolated(suggestion: Suggestion) -> list[tuple[WorkloadRef, dict[str, list[
     found: dict[WorkloadRef, dict[str, list[str]]] = {}
     for one in suggestion.rendered:
         for artifact in one.artifacts:
-            found.setdefault(artifact.workload, {})[artifact.dialect.value] = [direction.value for direction in artifact.isolates]
+            found.setdefault(artifact.workload, {})[artifact.dialect.value] = [
+                direction.value for direction in artifact.isolates
+            ]
     return sorted(found.items())
 
 
@@ -159,7 +178,9 @@ def _world(intents: Iterable[PolicyIntent]) -> list[tuple[PolicyIntent, Allow, C
         for allow in intent.allows
         if isinstance(allow.peer, CidrPeer) and intent.isolate
     ]
-    return sorted(found, key=lambda item: (item[0].direction is not Direction.INGRESS, item[0].workload, str(item[1].ports)))
+    return sorted(
+        found, key=lambda item: (item[0].direction is not Direction.INGRESS, item[0].workload, str(item[1].ports))
+    )
 
 
 def _weak(judged: Iterable[Judged]) -> list[tuple[Edge, str]]:
@@ -183,7 +204,7 @@ def _weak(judged: Iterable[Judged]) -> list[tuple[Edge, str]]:
     return sorted(found, key=lambda item: (item[0].evidence.flow_records, str(item[0])))
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], more: str) -> list[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], more: str) -> list[str]:
     """Return a Markdown table, cut to what a person reads, saying where the rest is."""
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     lines += ["| " + " | ".join(row) + " |" for row in rows[:MAX_LISTED]]
@@ -211,7 +232,11 @@ def summary_markdown(suggestion: Suggestion) -> str:
 def _head(suggestion: Suggestion) -> list[str]:
     """Return the title and the numbers that decide whether to read on."""
     options = suggestion.options
-    mode = "monitor (applying these files changes no verdict)" if options.mode is Mode.MONITOR else "ENFORCE (applying these files isolates workloads)"
+    mode = (
+        "monitor (applying these files changes no verdict)"
+        if options.mode is Mode.MONITOR
+        else "ENFORCE (applying these files isolates workloads)"
+    )
     judged = suggestion.learned.judged
     counts = Counter(one.ruling for one in judged)
     files = {one.platform.dialect.value: len(one.artifacts) for one in suggestion.rendered}
@@ -224,7 +249,8 @@ def _head(suggestion: Suggestion) -> list[str]:
         f"- Mode: **{mode}**",
         f"- Policies: {', '.join(f'{count} {name}' for name, count in files.items())}",
         f"- Platforms: {', '.join(str(one.platform) for one in suggestion.rendered)}",
-        f"- Learned: {counts[Ruling.LEARN]} edges become {rules - added} rules; {added} more are declared additions (DNS)",
+        f"- Learned: {counts[Ruling.LEARN]} edges become {rules - added} rules; "
+        f"{added} more are declared additions (DNS)",
         f"- Not learned: {counts[Ruling.REVIEW]} edges for review, {counts[Ruling.UNDECIDED]} undecided",
         "",
     ]
@@ -243,7 +269,10 @@ def _input_section(suggestion: Suggestion) -> list[str]:
     if account.rows_duplicate:
         lines.append(f"- Duplicates dropped: {account.rows_duplicate:,}")
     if not account.complete:
-        lines.append(f"- **INCOMPLETE**: {account.rows_rejected:,} malformed, {account.events_lost:,} lost by the source, {len(account.truncated)} cut short")
+        lines.append(
+            f"- **INCOMPLETE**: {account.rows_rejected:,} malformed, {account.events_lost:,} lost by the source, "
+            f"{len(account.truncated)} cut short"
+        )
         lines += [f"  - {safe(f'{bad.file}:{bad.line}: {bad.reason}')}" for bad in account.rejected[:5]]
         lines += [f"  - {safe(text)}" for text in account.truncated[:5]]
     lines += [f"- Cannot be seen: {note}" for note in suggestion.profile.notes]
@@ -257,7 +286,10 @@ def _isolation_section(suggestion: Suggestion) -> list[str]:
     if not found:
         return ["## 1. Newly isolated directions", "", "None: no workload has enough undisputed evidence.", ""]
     what = "would be isolated once enforced" if suggestion.options.mode is Mode.MONITOR else "are isolated when applied"
-    rows = [(safe(str(workload)), *(", ".join(per.get(dialect, [])) or "-" for dialect in dialects)) for workload, per in found]
+    rows = [
+        (safe(str(workload)), *(", ".join(per.get(dialect, [])) or "-" for dialect in dialects))
+        for workload, per in found
+    ]
     return [
         "## 1. Newly isolated directions",
         "",
@@ -278,7 +310,9 @@ def _world_section(suggestion: Suggestion) -> list[str]:
         shown = ", ".join(peer.prefixes[:3]) + (f" and {len(peer.prefixes) - 3} more" if len(peer.prefixes) > 3 else "")
         names = ", ".join(peer.names[:3])
         content = f"{allow.protocol.value} {allow.ports or ','.join(map(str, allow.icmp_types))}"
-        rows.append((safe(str(intent.workload)), intent.direction.value, content, safe(shown), safe(names) if names else "-"))
+        rows.append(
+            (safe(str(intent.workload)), intent.direction.value, content, safe(shown), safe(names) if names else "-")
+        )
     return [*lines, *_table(("workload", "direction", "content", "addresses", "DNS names seen"), rows, "evidence/")]
 
 
@@ -332,7 +366,10 @@ def _diagnostic_section(suggestion: Suggestion) -> list[str]:
     if not found:
         return [*lines, "None.", ""]
     order = sorted(found, key=lambda one: (one.level is not Level.ERROR, one.code, one.subject))
-    rows = [(one.level.value, one.code, safe(one.subject), safe(one.message, 300), safe(one.hint, 200) if one.hint else "-") for one in order]
+    rows = [
+        (one.level.value, one.code, safe(one.subject), safe(one.message, 300), safe(one.hint, 200) if one.hint else "-")
+        for one in order
+    ]
     return [*lines, *_table(("level", "code", "subject", "finding", "what to do"), rows, "summary.json")]
 
 
@@ -366,9 +403,17 @@ def summary_json(suggestion: Suggestion) -> str:
             "completeness": _completeness_json(account),
             "captureProfile": _profile_json(suggestion),
             "isolated": [{"workload": str(workload), **per} for workload, per in _isolated(suggestion)],
-            "files": {one.platform.dialect.value: [artifact.path for artifact in one.artifacts] for one in suggestion.rendered},
+            "files": {
+                one.platform.dialect.value: [artifact.path for artifact in one.artifacts] for one in suggestion.rendered
+            },
             "diagnostics": [
-                {"code": one.code, "level": one.level.value, "subject": one.subject, "message": one.message, "hint": one.hint}
+                {
+                    "code": one.code,
+                    "level": one.level.value,
+                    "subject": one.subject,
+                    "message": one.message,
+                    "hint": one.hint,
+                }
                 for one in suggestion.diagnostics
             ],
             "notLearned": dict(sorted(Counter(one.reason.value for one in judged if one.reason).items())),

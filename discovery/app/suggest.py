@@ -15,8 +15,8 @@ from discovery.app.ingest import ingest
 from discovery.app.inputs import find_inputs
 from discovery.app.options import IngestOptions, SuggestOptions
 from discovery.app.output import Written, publish, read_staged, stage
-from discovery.app.words import describe_incomplete
 from discovery.app.report import evidence_files, summary_json, summary_markdown
+from discovery.app.words import describe_incomplete
 from discovery.flows.edges import read_edges
 from discovery.flows.engine import engine
 from discovery.flows.lake import Lake, Snapshot
@@ -86,7 +86,9 @@ def suggest(
     learned = learn(
         evidence.edges,
         evidence.workloads.versions,
-        Options(accept_inferred=options.accept_inferred, learn_audit=options.learn_audit or options.existing is not None),
+        Options(
+            accept_inferred=options.accept_inferred, learn_audit=options.learn_audit or options.existing is not None
+        ),
         Subjects(namespaces=frozenset(options.namespaces), include_system=options.include_system),
         existing.denied,
     )
@@ -94,7 +96,9 @@ def suggest(
     isolated = existing.isolated if options.existing is not None else seen_isolated(evidence.edges)
     rendered = tuple(_render(learned, dialect, options, isolated) for dialect in options.dialects)
     options.progress("learning", 2, 3)
-    diagnostics = tuple(dict.fromkeys((*learned.diagnostics, *existing.diagnostics, *(d for one in rendered for d in one.diagnostics))))
+    diagnostics = tuple(
+        dict.fromkeys((*learned.diagnostics, *existing.diagnostics, *(d for one in rendered for d in one.diagnostics)))
+    )
     suggestion = Suggestion(
         folder=folder, learned=learned, rendered=rendered, completeness=evidence.completeness, profile=evidence.profile,
         existing=existing, workloads=evidence.workloads, options=options,
@@ -125,7 +129,9 @@ def _gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> 
     accounts = found.empty
     raw = [one.path for one in found.raw]
     if raw:
-        how = IngestOptions(format=options.format, cluster=options.cluster, workers=options.workers, progress=options.progress)
+        how = IngestOptions(
+            format=options.format, cluster=options.cluster, workers=options.workers, progress=options.progress
+        )
         ingest(raw, scratch, how)
         lakes.append(Lake(scratch))
     snapshots = [lake.snapshot() for lake in lakes]
@@ -166,13 +172,17 @@ def _located(text: str) -> Rejected:
     return Rejected(file=file, line=int(line) if line.isdigit() else 0, reason=reason)
 
 
-def _render(learned: Learned, dialect: Dialect, options: SuggestOptions, isolated: frozenset[tuple[WorkloadRef, Direction]]) -> Rendered:
+def _render(
+    learned: Learned, dialect: Dialect, options: SuggestOptions, isolated: frozenset[tuple[WorkloadRef, Direction]]
+) -> Rendered:
     """Render one dialect. What is isolated already matters only to forms that would open traffic there."""
     from generators import render
     from generators.base import RenderRequest
 
     return render(
-        RenderRequest(intents=learned.intents, platform=options.platforms[dialect], mode=options.mode, existing_isolated=isolated)
+        RenderRequest(
+            intents=learned.intents, platform=options.platforms[dialect], mode=options.mode, existing_isolated=isolated
+        )
     )
 
 
@@ -185,7 +195,8 @@ def _write(suggestion: Suggestion) -> Suggestion:
     errors = [diagnostic for diagnostic in found if diagnostic.level is Level.ERROR]
     if errors:
         raise ReadBackError(
-            f"what was written does not mean what was learned: {errors[0].subject}: {errors[0].message} ({len(errors)} findings)",
+            f"what was written does not mean what was learned: {errors[0].subject}: {errors[0].message} "
+            f"({len(errors)} findings)",
             hint=f"nothing was published; the files are in {staging}: please report this",
         )
     suggestion = replace(suggestion, diagnostics=tuple(dict.fromkeys((*suggestion.diagnostics, *found))))

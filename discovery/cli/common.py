@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import click
 
@@ -58,11 +58,13 @@ class Bars:
         self._bar: Any = None
         self._what = ""
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> Self:
         """Start."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close the last bar."""
         self._close()
 
@@ -82,9 +84,14 @@ class Bars:
 
             in_bytes = total > 1 << 16
             self._bar = tqdm(
-                total=total or None, desc=what, unit="B" if in_bytes else "step", unit_scale=in_bytes, unit_divisor=1024,
-                leave=False, file=sys.stderr,
-            )  # fmt: skip
+                total=total or None,
+                desc=what,
+                unit="B" if in_bytes else "step",
+                unit_scale=in_bytes,
+                unit_divisor=1024,
+                leave=False,
+                file=sys.stderr,
+            )
             self._what = what
         self._bar.total = total or None
         self._bar.update(done - self._bar.n)
@@ -100,7 +107,7 @@ class Time(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            parsed = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+            parsed = datetime.fromisoformat(str(value))
         except ValueError:
             self.fail(f"{value!r} is not a time; write for example 2026-11-02 or 2026-11-02T14:00:00Z", param, ctx)
         return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
@@ -108,25 +115,39 @@ class Time(click.ParamType[datetime]):
 
 def format_option(function: Callable[P, R]) -> Callable[P, R]:
     """Add ``--format text|json``."""
-    return click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print the result.")(function)
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How to print the result.",
+    )(function)
 
 
 def input_format_option(function: Callable[P, R]) -> Callable[P, R]:
     """Add ``--input-format``."""
     return click.option(
-        "--input-format", default="auto", show_default=True, metavar="NAME",
+        "--input-format",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
         help="Format of the inputs: auto (looks at the content), hubble, calico, goldmane.",
-    )(function)  # fmt: skip
+    )(function)
 
 
 def workers_option(function: Callable[P, R]) -> Callable[P, R]:
     """Add ``--workers``."""
     return click.option(
-        "--workers", type=click.IntRange(0, 64), default=None,
+        "--workers",
+        type=click.IntRange(0, 64),
+        default=None,
         help="Processes that read in parallel; 0 reads in this process.  [default: one per core for large inputs]",
-    )(function)  # fmt: skip
+    )(function)
 
 
 def cluster_option(function: Callable[P, R]) -> Callable[P, R]:
     """Add ``--cluster``."""
-    return click.option("--cluster", default="default", show_default=True, help="Cluster name for records that do not tell theirs.")(function)
+    return click.option(
+        "--cluster", default="default", show_default=True, help="Cluster name for records that do not tell theirs."
+    )(function)

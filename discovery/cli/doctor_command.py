@@ -30,7 +30,12 @@ def command(inputs: tuple[str, ...], output_format: str, input_format: str) -> N
 
     checks = doctor(inputs, input_format=input_format)
     if output_format == "json":
-        click.echo(json.dumps([{"name": c.name, "state": c.state.value, "message": c.message, "hint": c.hint} for c in checks], indent=2))
+        click.echo(
+            json.dumps(
+                [{"name": c.name, "state": c.state.value, "message": c.message, "hint": c.hint} for c in checks],
+                indent=2,
+            )
+        )
     else:
         for check in checks:
             click.echo(f"{check.state.value:<8} {check.name:<16} {printable(check.message)}")

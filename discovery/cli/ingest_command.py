@@ -22,20 +22,37 @@ be run again and again. Exit codes: 0 done, 1 failed, 2 usage, 4 done, but the i
 
 @click.command("ingest", epilog=EPILOG)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-o", "--output", "lake", required=True, metavar="LAKE", help="Folder of the lake; created if it is not there.")
 @click.option(
-    "--format", "--input-format", "input_format", default="auto", show_default=True, metavar="NAME",
+    "-o", "--output", "lake", required=True, metavar="LAKE", help="Folder of the lake; created if it is not there."
+)
+@click.option(
+    "--format",
+    "--input-format",
+    "input_format",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
     help="Format of the inputs: auto (looks at the content), hubble, calico, goldmane.",
-)  # fmt: skip
+)
 @click.option(
-    "--output-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print the result."
+    "--output-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print the result.",
 )
 @click.option("--allow-partial", is_flag=True, help="Exit 0 even when input was malformed, lost or cut short.")
 @cluster_option
 @workers_option
 @speaks
 def command(
-    inputs: tuple[str, ...], lake: str, input_format: str, output_format: str, allow_partial: bool, cluster: str, workers: int | None
+    inputs: tuple[str, ...],
+    lake: str,
+    input_format: str,
+    output_format: str,
+    allow_partial: bool,
+    cluster: str,
+    workers: int | None,
 ) -> None:
     """Read flow logs into a lake: files, folders, globs, or - for standard input.
 
@@ -46,21 +63,30 @@ def command(
     from discovery.app.words import describe_incomplete
 
     with Bars() as bars:
-        done = ingest(inputs, lake, IngestOptions(format=input_format, cluster=cluster, workers=workers, progress=bars.update))
+        done = ingest(
+            inputs, lake, IngestOptions(format=input_format, cluster=cluster, workers=workers, progress=bars.update)
+        )
     account = done.completeness
     if output_format == "json":
         click.echo(
             json.dumps(
                 {
-                    "lake": str(done.lake), "inputs": list(done.inputs), "skipped": list(done.skipped), "formats": list(done.formats),
-                    "rowsRead": account.rows_read, "rowsSkipped": account.rows_skipped, "rowsRejected": account.rows_rejected,
-                    "rowsDuplicate": account.rows_duplicate, "eventsLost": account.events_lost,
+                    "lake": str(done.lake),
+                    "inputs": list(done.inputs),
+                    "skipped": list(done.skipped),
+                    "formats": list(done.formats),
+                    "rowsRead": account.rows_read,
+                    "rowsSkipped": account.rows_skipped,
+                    "rowsRejected": account.rows_rejected,
+                    "rowsDuplicate": account.rows_duplicate,
+                    "eventsLost": account.events_lost,
                     "rejected": [f"{bad.file}:{bad.line}: {bad.reason}" for bad in account.rejected],
-                    "truncated": list(account.truncated), "complete": account.complete,
+                    "truncated": list(account.truncated),
+                    "complete": account.complete,
                 },
                 indent=2,
             )
-        )  # fmt: skip
+        )
     else:
         click.echo(f"{account.rows_read:,} flow records from {len(done.inputs)} inputs are in {printable(lake)}")
         if account.rows_duplicate:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from discovery.cli.common import Bars, Time, cluster_option, format_option, input_format_option, printable, speaks, workers_option
+from discovery.cli.common import (
+    Bars,
+    Time,
+    cluster_option,
+    format_option,
+    input_format_option,
+    printable,
+    speaks,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from discovery.app.suggest import Suggestion
@@ -30,27 +39,72 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written un
 @click.command("suggest", epilog=EPILOG)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder for policies, evidence and summary.md.")
-@click.option("--dialect", default="cilium,calico,kubernetes", show_default=True, metavar="LIST", help="Dialects to write, separated by commas.")
-@click.option("--mode", type=click.Choice(["monitor", "enforce"]), default="monitor", show_default=True, help="monitor changes no verdict; enforce isolates.")
-@click.option("--namespace", "namespaces", multiple=True, metavar="NS", help="Write policies for this namespace alone; may be repeated.")
-@click.option("--existing", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR", help="Manifests of the policies that the cluster has now.")
-@click.option("--platform", "platforms", multiple=True, metavar="NAME=VERSION", help="Platform, its version and settings, for example cilium=1.18; may be repeated.")
+@click.option(
+    "--dialect",
+    default="cilium,calico,kubernetes",
+    show_default=True,
+    metavar="LIST",
+    help="Dialects to write, separated by commas.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["monitor", "enforce"]),
+    default="monitor",
+    show_default=True,
+    help="monitor changes no verdict; enforce isolates.",
+)
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="NS",
+    help="Write policies for this namespace alone; may be repeated.",
+)
+@click.option(
+    "--existing",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Manifests of the policies that the cluster has now.",
+)
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="NAME=VERSION",
+    help="Platform, its version and settings, for example cilium=1.18; may be repeated.",
+)
 @click.option("--since", type=Time(), metavar="TIME", help="Use traffic from this time on (UTC).")
 @click.option("--until", type=Time(), metavar="TIME", help="Use traffic before this time (UTC).")
 @click.option("--allow-partial", is_flag=True, help="Learn from incomplete input; the summary says what is missing.")
 @click.option("--accept-inferred", is_flag=True, help="Learn edges whose direction is only inferred from port use.")
 @click.option("--learn-audit", is_flag=True, help="Learn traffic that today's policy would deny (AUDIT verdicts).")
-@click.option("--include-system", is_flag=True, help="Write policies for system namespaces too (kube-system, CNI, mesh, GitOps).")
+@click.option(
+    "--include-system", is_flag=True, help="Write policies for system namespaces too (kube-system, CNI, mesh, GitOps)."
+)
 @format_option
 @input_format_option
 @cluster_option
 @workers_option
 @speaks
-def command(
-    inputs: tuple[str, ...], output: str, dialect: str, mode: str, namespaces: tuple[str, ...], existing: Path | None,
-    platforms: tuple[str, ...], since: datetime | None, until: datetime | None, allow_partial: bool, accept_inferred: bool,
-    learn_audit: bool, include_system: bool, output_format: str, input_format: str, cluster: str, workers: int | None,
-) -> None:  # fmt: skip
+def command(  # noqa: PLR0917 - click passes one argument per option
+    inputs: tuple[str, ...],
+    output: str,
+    dialect: str,
+    mode: str,
+    namespaces: tuple[str, ...],
+    existing: Path | None,
+    platforms: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    allow_partial: bool,
+    accept_inferred: bool,
+    learn_audit: bool,
+    include_system: bool,
+    output_format: str,
+    input_format: str,
+    cluster: str,
+    workers: int | None,
+) -> None:
     """Learn network policies from flow logs or a lake, prove them, and write them for review.
 
     INPUT is files, folders, globs, a lake, or - for standard input.
@@ -62,11 +116,22 @@ def command(
 
     with Bars() as bars:
         options = SuggestOptions(
-            format=input_format, dialects=parse_dialects(dialect), mode=Mode(mode), namespaces=namespaces, existing=existing,
-            platforms=parse_platforms(platforms), since=since, until=until, allow_partial=allow_partial,
-            accept_inferred=accept_inferred, learn_audit=learn_audit, include_system=include_system, cluster=cluster,
-            workers=workers, progress=bars.update,
-        )  # fmt: skip
+            format=input_format,
+            dialects=parse_dialects(dialect),
+            mode=Mode(mode),
+            namespaces=namespaces,
+            existing=existing,
+            platforms=parse_platforms(platforms),
+            since=since,
+            until=until,
+            allow_partial=allow_partial,
+            accept_inferred=accept_inferred,
+            learn_audit=learn_audit,
+            include_system=include_system,
+            cluster=cluster,
+            workers=workers,
+            progress=bars.update,
+        )
         done = suggest(inputs, output, options)
     if output_format == "json":
         click.echo((Path(output) / "summary.json").read_text("utf-8"), nl=False)
@@ -81,18 +146,29 @@ def _tell(done: Suggestion, output: str) -> None:
     from discovery.model.diagnostics import Level
 
     counts = summary_counts(done)
-    click.echo(f"Read      {counts['flow records']:,} flow records")
-    click.echo(f"Learned   {counts['edges learned']:,} edges; {counts['edges for review']:,} for review, {counts['edges undecided']:,} undecided")
+    click.echo(f"Read       {counts['flow records']:,} flow records")
+    click.echo(
+        f"Learned    {counts['edges learned']:,} edges; {counts['edges for review']:,} for review, "
+        f"{counts['edges undecided']:,} undecided"
+    )
     for one in done.rendered:
         isolates = sum(len(artifact.isolates) for artifact in one.artifacts)
-        click.echo(f"{one.platform.dialect.value.capitalize():<10}{counted(len(one.artifacts), 'policy', 'policies')}, {counted(isolates, 'direction')} ({one.platform})")
+        click.echo(
+            f"{one.platform.dialect.value.capitalize():<11}{counted(len(one.artifacts), 'policy', 'policies')}, "
+            f"{counted(isolates, 'direction')} (for {one.platform})"
+        )
     errors = [item for item in done.diagnostics if item.level is Level.ERROR]
     for item in errors[:5]:
         click.echo(f"  ! {printable(item.subject)}: {printable(item.message)}")
     if len(errors) > 5:
         click.echo(f"  ! and {len(errors) - 5} more in summary.md")
-    mode = "change no verdict when applied" if done.options.mode.value == "monitor" else "ISOLATE workloads when applied"
+    mode = (
+        "change no verdict when applied" if done.options.mode.value == "monitor" else "ISOLATE workloads when applied"
+    )
     click.echo(f"The files {mode}; they were read back and allow every learned edge.")
     if done.written.retired:
-        click.echo(f"Retired   {counted(len(done.written.retired), 'file')} of an earlier run: {', '.join(map(printable, done.written.retired[:3]))}")
-    click.echo(f"Next      read {printable(Path(output) / 'summary.md')}")
+        click.echo(
+            f"Retired    {counted(len(done.written.retired), 'file')} of an earlier run: "
+            f"{', '.join(map(printable, done.written.retired[:3]))}"
+        )
+    click.echo(f"Next       read {printable(Path(output) / 'summary.md')}")

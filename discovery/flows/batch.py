@@ -9,6 +9,7 @@ so memory does not grow with the input.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,8 @@ from discovery.model.workload import EndpointKind
 BATCH_ROWS = 65_536
 MAX_MEMO = 50_000
 DEFAULT_CLUSTER = "default"
+# Folders carry the name percent-encoded, three bytes for one, and end at 255 bytes.
+MAX_CLUSTER_BYTES = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +144,9 @@ def _indexes(rows: list[int]) -> np.ndarray[Any, np.dtype[np.int32]]:
     return np.fromiter(rows, dtype=np.int32, count=len(rows))
 
 
-def _dictionary(indexes: np.ndarray[Any, Any], values: list[Any], kind: pa.DataType = pa.string()) -> pa.DictionaryArray:
+def _dictionary(
+    indexes: np.ndarray[Any, Any], values: list[Any], kind: pa.DataType = pa.string()
+) -> pa.DictionaryArray:
     """Return a dictionary array; a value that is None becomes null."""
     unique: dict[Any, int] = {}
     codes = np.empty(max(len(values), 1), dtype=np.int32)
@@ -215,19 +220,31 @@ def _prefixes(ips: np.ndarray[Any, Any], texts: list[str | None], external: np.n
     return _dictionary(np.where(external, ips, nowhere), [*prefixes, None])
 
 
-def _cluster_codes(builder: BatchBuilder, swap: np.ndarray[Any, Any]) -> list[str]:
-    """Return the cluster per row: the record's own, else the client's, else the server's, else the default."""
-    infos: list[EndpointInfo] = builder.endpoints.values
-    names = [info.cluster for info in infos]
-    distinct = {name for name in names if name} | set(builder.clusters.values())
-    if len(distinct) <= 1:
-        return [next(iter(distinct), builder.default_cluster)]
-    rows = []
-    flipped = swap.tolist()
-    for row, (source, target) in enumerate(zip(builder.sources, builder.targets, strict=True)):
-        first, second = (target, source) if flipped[row] else (source, target)
-        rows.append(builder.clusters.get(row) or names[first] or names[second] or builder.default_cluster)
-    return rows
+def _cluster_name(name: str) -> str:
+    """Return the name of a cluster, or a short stand-in for one that no folder could carry."""
+    raw = name.encode()
+    if len(raw) <= MAX_CLUSTER_BYTES:
+        return name
+    return f"{raw[:32].decode(errors='ignore')}-{hashlib.blake2b(raw, digest_size=8).hexdigest()}"
+
+
+def _clusters(builder: BatchBuilder, swap: np.ndarray[Any, Any]) -> pa.DictionaryArray:
+    """Return the cluster per row: the record's own, else the client's, else the server's, else the default.
+
+    Nothing but the row decides: a row must not change its cluster with the batch that it happens to be in.
+    """
+    unique: dict[str, int] = {builder.default_cluster: 0}
+    codes = np.full(max(len(builder.endpoints.values), 1), -1, dtype=np.int32)
+    for position, info in enumerate(builder.endpoints.values):
+        if info.cluster:
+            codes[position] = unique.setdefault(_cluster_name(info.cluster), len(unique))
+    source, target = codes[_indexes(builder.sources)], codes[_indexes(builder.targets)]
+    client, server = np.where(swap, target, source), np.where(swap, source, target)
+    found = np.where(client >= 0, client, np.maximum(server, 0)).astype(np.int32)
+    for row, name in builder.clusters.items():
+        if name:
+            found[row] = unique.setdefault(_cluster_name(name), len(unique))
+    return pa.DictionaryArray.from_arrays(pa.array(found), pa.array(list(unique), type=pa.string()))
 
 
 def build_batch(builder: BatchBuilder) -> pa.Table:
@@ -259,9 +276,6 @@ def build_batch(builder: BatchBuilder) -> pa.Table:
         weights[row] = weight
     columns["flow_records"] = pa.array(weights)
     columns["ingest_id"] = _dictionary(np.zeros(count, dtype=np.int32), [builder.ingest_id])
-    clusters = _cluster_codes(builder, swap)
-    columns["cluster"] = (
-        _dictionary(np.zeros(count, dtype=np.int32), clusters) if len(clusters) == 1 else pa.array(clusters).dictionary_encode()
-    )
+    columns["cluster"] = _clusters(builder, swap)
     columns["date"] = columns["time"].cast(pa.date32())
     return pa.table({name: columns[name] for name in FLOWS.names})

@@ -67,7 +67,11 @@ class Lake:
     def _create(self) -> None:
         """Create the tables; flows last, because its log is what makes the folder a lake."""
         try:
-            foreign = sorted(child.name for child in self.path.iterdir() if child.name not in TABLES) if self.path.exists() else []
+            foreign = (
+                sorted(child.name for child in self.path.iterdir() if child.name not in TABLES)
+                if self.path.exists()
+                else []
+            )
             if foreign:
                 raise LakeError(f"{self.path} holds other things ({foreign[0]})", hint="give a new or an empty folder")
             for name in (*_SIDE, _MAIN):
@@ -84,14 +88,19 @@ class Lake:
                 _sync_log(self.folder(name), 0)
             fsync_folder(self.path)
         except (DeltaError, OSError) as error:
-            raise LakeError(f"{self.path}: the lake cannot be created: {error}", hint="check the path, its permissions and free space") from error
+            raise LakeError(
+                f"{self.path}: the lake cannot be created: {error}",
+                hint="check the path, its permissions and free space",
+            ) from error
 
     def _table(self, name: str) -> DeltaTable:
         """Open a table."""
         try:
             return DeltaTable(str(self.folder(name)))
         except (TableNotFoundError, DeltaError, OSError) as error:
-            raise LakeError(f"{self.folder(name)}: {error}", hint="restore the folder, or ingest into a new lake") from error
+            raise LakeError(
+                f"{self.folder(name)}: {error}", hint="restore the folder, or ingest into a new lake"
+            ) from error
 
     def snapshot(self) -> Snapshot:
         """Return the current snapshot: side rows count only when their run was committed."""
@@ -134,9 +143,13 @@ class Lake:
         """Commit one Delta transaction and make its log entry durable before returning."""
         now = int(time.time() * 1000)
         table = self._table(name)
-        for app_id in transactions:  # on the handle that commits, so that a concurrent commit of the same input conflicts
+        for (
+            app_id
+        ) in transactions:  # on the handle that commits, so that a concurrent commit of the same input conflicts
             if table.transaction_version(app_id) is not None:
-                raise LakeError(f"{app_id} was committed by another run", hint="run the same command again: it skips what is there")
+                raise LakeError(
+                    f"{app_id} was committed by another run", hint="run the same command again: it skips what is there"
+                )
         try:
             table.create_write_transaction(
                 [_add(part, now) for part in parts],
@@ -152,7 +165,9 @@ class Lake:
             table.update_incremental()
             _sync_log(self.folder(name), table.version())
         except (DeltaError, OSError) as error:
-            raise LakeError(f"{self.folder(name)}: the commit failed: {error}", hint="run the same command again") from error
+            raise LakeError(
+                f"{self.folder(name)}: the commit failed: {error}", hint="run the same command again"
+            ) from error
 
 
 def _partitions(name: str) -> list[str] | None:
@@ -163,7 +178,7 @@ def _partitions(name: str) -> list[str] | None:
 def _add(part: Part, now: int) -> AddAction:
     """Return the Delta action for a part; the library percent-encodes the path itself."""
     stats = json.dumps({"numRecords": part.rows})
-    return AddAction(part.path, part.size, dict(part.partition), now, True, stats)  # noqa: FBT003 - data change, positional in the library
+    return AddAction(part.path, part.size, dict(part.partition), now, True, stats)
 
 
 def _files(table: DeltaTable, folder: Path) -> tuple[str, ...]:

@@ -54,8 +54,11 @@ def fsync_file(path: Path) -> None:
 
 
 def partition_folder(partition: tuple[tuple[str, str], ...]) -> str:
-    """Return the Hive-style folder of a partition; hostile values are percent-encoded."""
-    return "/".join(f"{name}={quote(value, safe='')}" for name, value in partition)
+    """Return the Hive-style folder of a partition; hostile values are percent-encoded.
+
+    Underscores too where the value is Hive's own word for null.
+    """
+    return "/".join(f"{name}={quote(value, safe='').replace('__HIVE', '%5F%5FHIVE')}" for name, value in partition)
 
 
 @dataclass(slots=True)

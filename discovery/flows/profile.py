@@ -50,7 +50,10 @@ def capture_profile(connection: duckdb.DuckDBPyConnection) -> CaptureProfile:
         connection_counts=_shows(counted, total),
     )
     missing = [
-        text for name, text in _SETTINGS.items() if getattr(profile, name) is Shows.NO or (name in ("ports", "labels") and getattr(profile, name) is Shows.PARTLY)
+        text
+        for name, text in _SETTINGS.items()
+        if getattr(profile, name) is Shows.NO
+        or (name in ("ports", "labels") and getattr(profile, name) is Shows.PARTLY)
     ]
     return CaptureProfile(
         replies=profile.replies, drops=profile.drops, labels=profile.labels, both_ends=profile.both_ends, l7=profile.l7,

@@ -6,39 +6,31 @@ prefixes past that, ports of scans collapse. The SQL is portable (ADR 0002); thi
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import resources
 
 import duckdb
 import pyarrow as pa
 
 from discovery.flows.engine import parquet
 from discovery.flows.schema import EDGES
+from discovery.flows.statements import fill, load_statements
 from discovery.flows.workloads import Workloads
 
 MAX_ADDRESSES = 1_024
 MAX_WORDS = 64
 COLLAPSE_PORTS = 8
 
-_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-
 # From a bounding prefix (/24 or /48) to wider ones, as SQL over canonical text.
 _WIDE = (
     "CASE WHEN contains(prefix, ':') THEN split_part(prefix, ':', 1) || ':' || split_part(prefix, ':', 2) || '::/32' "
     "ELSE split_part(prefix, '.', 1) || '.' || split_part(prefix, '.', 2) || '.0.0/16' END"
 )
-_WIDEST = "CASE WHEN contains(prefix, ':') THEN split_part(prefix, ':', 1) || '::/16' ELSE split_part(prefix, '.', 1) || '.0.0.0/8' END"
+_WIDEST = (
+    "CASE WHEN contains(prefix, ':') THEN split_part(prefix, ':', 1) || '::/16' "
+    "ELSE split_part(prefix, '.', 1) || '.0.0.0/8' END"
+)
 
 _PER_END = ("addressed", "peers", "levels", "lists")
-
-
-def statements() -> dict[str, str]:
-    """Return the named statements of the rollup, in order."""
-    text = (resources.files("discovery.flows") / "rollup.sql").read_text("utf-8")
-    pieces = _NAME.split(text)
-    return dict(zip(pieces[1::2], (piece.strip() for piece in pieces[2::2]), strict=True))
 
 
 def _literal(time: datetime) -> str:
@@ -72,17 +64,10 @@ def roll_up(
         "flows": parquet(flows), "where": _where(since, until), "collapse_ports": str(COLLAPSE_PORTS),
         "max_addresses": str(MAX_ADDRESSES), "max_words": str(MAX_WORDS), "wide": _WIDE, "widest": _WIDEST,
     }  # fmt: skip
-    for name, text in statements().items():
+    for name, text in load_statements("rollup.sql").items():
         for end in ("client", "server") if name in _PER_END else ("",):
-            connection.execute(_fill(text, {**fields, "end": end}))
+            connection.execute(fill(text, {**fields, "end": end}))
     return _as_edges(connection.sql("SELECT * FROM edges").to_arrow_table())
-
-
-def _fill(text: str, fields: Mapping[str, str]) -> str:
-    """Replace ``{name}`` by its value; plain text replacement, because part names may hold braces."""
-    for name, value in fields.items():
-        text = text.replace("{" + name + "}", value)
-    return text
 
 
 def _register(connection: duckdb.DuckDBPyConnection, workloads: Workloads) -> None:
@@ -97,7 +82,9 @@ def _register(connection: duckdb.DuckDBPyConnection, workloads: Workloads) -> No
                 "workload": pa.array([number[workloads.ref_of[identity].key] for identity in identities], pa.int32()),
             }
         ),
-        "workload_keys": pa.table({"workload": pa.array(range(len(keys)), pa.int32()), "key": pa.array(keys, pa.string())}),
+        "workload_keys": pa.table(
+            {"workload": pa.array(range(len(keys)), pa.int32()), "key": pa.array(keys, pa.string())}
+        ),
     }
     for name, table in tables.items():
         connection.register("given_rows", table)

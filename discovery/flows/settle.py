@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from discovery.flows.engine import parquet
 from discovery.flows.parts import COMPRESSION_LEVEL, Part, fsync_file, fsync_folder
+from discovery.flows.statements import fill, load_statements
 
 INFER_PORTS = 10
 INFER_PEERS = 2
@@ -34,8 +35,8 @@ _PORTED = "protocol IN ('TCP', 'UDP', 'SCTP') AND client_port IS NOT NULL AND se
 
 # The whole identity of a record, inside one partition (cluster and date).
 _IDENTITY = (
-    "time, node, observation_point, uuid, protocol, initiator, client_address, client_port, server_address, server_port, "
-    "client_identity, server_identity, client_kind, server_kind, client_pod, server_pod, verdict, reporter, is_reply, "
+    "time, node, observation_point, uuid, protocol, initiator, client_address, client_port, server_address, "
+    "server_port, client_identity, server_identity, client_kind, server_kind, client_pod, server_pod, verdict, reporter, is_reply, "
     "tcp_flags, icmp_type, icmp_code, l7_type, l7_protocol, dns_query, http_method, http_path, end_time, source, "
     "connections, packets_sent, bytes_sent, service_name"
 )
@@ -78,26 +79,30 @@ def settle(
 
 
 def _orient(
-    connection: duckdb.DuckDBPyConnection, new: tuple[str, ...], committed: tuple[str, ...], patches: dict[str, _Patch]
+    connection: duckdb.DuckDBPyConnection,
+    new: tuple[str, ...],
+    committed: tuple[str, ...],
+    patches: dict[str, _Patch],
 ) -> None:
     """Decide the direction of records that do not tell it themselves."""
-    scan = parquet(new, "filename = true", "file_row_number = true")
-    known = parquet([*new, *committed])
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE listeners AS SELECT server_address AS address, server_port AS port, protocol, "
-        f"bool_or(direction_evidence = 'handshake') AS proven FROM {known} "
-        f"WHERE direction_evidence IN ('handshake', 'flag') AND verdict IN ('accepted', 'audit') AND {_PORTED} GROUP BY ALL"
-    )
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE doubtful AS SELECT filename, file_row_number AS row, initiator, protocol, "
-        f"client_address, client_port, server_address, server_port FROM {scan} f WHERE {_PORTED} AND (initiator = 'unknown' "
-        f"OR (direction_evidence = 'flag' "
-        f"AND EXISTS (SELECT 1 FROM listeners l WHERE l.proven AND l.address = f.client_address AND l.port = f.client_port AND l.protocol = f.protocol) "
-        f"AND NOT EXISTS (SELECT 1 FROM listeners l WHERE l.proven AND l.address = f.server_address AND l.port = f.server_port AND l.protocol = f.protocol)))"
-    )
+    fields = {
+        "new": parquet(new, "filename = true", "file_row_number = true"),
+        "known": parquet([*new, *committed]),
+        "ported": _PORTED,
+        "infer_ports": str(INFER_PORTS),
+        "infer_peers": str(INFER_PEERS),
+    }
+    texts = load_statements("settle.sql")
+    for name in ("listeners", "doubtful"):
+        connection.execute(fill(texts[name], fields))
     if not _count(connection, "doubtful"):
         return
-    for name, row, turned, evidence in connection.execute(_decision(known)).fetchall():
+    for name in ("connections", "spread", "decisions"):
+        connection.execute(fill(texts[name], fields))
+    decided = connection.execute(
+        "SELECT DISTINCT filename, row, turned, evidence FROM decisions WHERE turned IS NOT NULL"
+    )
+    for name, row, turned, evidence in decided.fetchall():
         patches.setdefault(name, _Patch()).turn[row] = (turned, evidence)
 
 
@@ -107,71 +112,32 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(found[0]) if found else 0
 
 
-def _decision(known: str) -> str:
-    """Return the query that decides each doubtful record: file, row, new initiator, evidence."""
-    same = (
-        "SELECT DISTINCT client_address, client_port, server_address, server_port, protocol "
-        f"FROM {known} WHERE direction_evidence IN ('handshake', 'flag') AND {_PORTED}"
-    )
-    return f"""
-    WITH connections AS ({same}),
-    spread AS (
-        SELECT address, port, protocol FROM (
-            SELECT client_address AS address, client_port AS port, protocol, server_address AS peer, server_port AS remote
-            FROM doubtful WHERE initiator = 'unknown'
-            UNION ALL
-            SELECT server_address, server_port, protocol, client_address, client_port FROM doubtful WHERE initiator = 'unknown')
-        GROUP BY ALL HAVING count(DISTINCT remote) >= {INFER_PORTS} AND count(DISTINCT peer) >= {INFER_PEERS}),
-    facts AS (
-        SELECT d.filename, d.row, d.initiator,
-            s.protocol IS NOT NULL AS straight, r.protocol IS NOT NULL AS reversed,
-            lc.protocol IS NOT NULL AS client_listens, ls.protocol IS NOT NULL AS server_listens,
-            pc.protocol IS NOT NULL AS client_spread, ps.protocol IS NOT NULL AS server_spread
-        FROM doubtful d
-        LEFT JOIN connections s ON d.initiator = 'unknown' AND (s.client_address, s.client_port, s.server_address, s.server_port, s.protocol)
-            = (d.client_address, d.client_port, d.server_address, d.server_port, d.protocol)
-        LEFT JOIN connections r ON d.initiator = 'unknown' AND (r.client_address, r.client_port, r.server_address, r.server_port, r.protocol)
-            = (d.server_address, d.server_port, d.client_address, d.client_port, d.protocol)
-        LEFT JOIN listeners lc ON (lc.address, lc.port, lc.protocol) = (d.client_address, d.client_port, d.protocol)
-        LEFT JOIN listeners ls ON (ls.address, ls.port, ls.protocol) = (d.server_address, d.server_port, d.protocol)
-        LEFT JOIN spread pc ON (pc.address, pc.port, pc.protocol) = (d.client_address, d.client_port, d.protocol)
-        LEFT JOIN spread ps ON (ps.address, ps.port, ps.protocol) = (d.server_address, d.server_port, d.protocol))
-    SELECT filename, row,
-        CASE WHEN initiator = 'source' THEN 'destination' WHEN initiator = 'destination' THEN 'source'
-            WHEN straight AND NOT reversed THEN 'source' WHEN reversed AND NOT straight THEN 'destination'
-            WHEN server_listens AND NOT client_listens THEN 'source' WHEN client_listens AND NOT server_listens THEN 'destination'
-            WHEN server_spread AND NOT client_spread THEN 'source' WHEN client_spread AND NOT server_spread THEN 'destination' END AS turned,
-        CASE WHEN initiator <> 'unknown' THEN 'handshake' WHEN straight <> reversed THEN 'flag'
-            WHEN server_listens <> client_listens THEN 'listener' ELSE 'inferred' END
-    FROM facts WHERE turned IS NOT NULL
-    """
-
-
 def _find_duplicates(
-    connection: duckdb.DuckDBPyConnection, new: tuple[str, ...], old: tuple[str, ...], patches: dict[str, _Patch]
+    connection: duckdb.DuckDBPyConnection,
+    new: tuple[str, ...],
+    old: tuple[str, ...],
+    patches: dict[str, _Patch],
 ) -> None:
-    """Mark records of the new parts that repeat another record of the partition, keeping the first.
-
-    A hash finds suspects out of core; only suspects are compared column by column.
-    """
-    both = parquet([*old, *new])
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE suspects AS SELECT hash({_QUICK}) AS suspect FROM {both} GROUP BY ALL HAVING count(*) > 1"
-    )
+    """Mark records of the new parts that repeat another record of the partition, keeping the first."""
+    fields = {
+        "both": parquet([*old, *new]),
+        "both_rows": parquet([*old, *new], "filename = true", "file_row_number = true"),
+        "quick": _QUICK,
+        "identity": _IDENTITY,
+        "committed": ", ".join("'" + name.replace("'", "''") + "'" for name in old) or "''",
+    }
+    texts = load_statements("settle.sql")
+    connection.execute(fill(texts["suspects"], fields))
     if not _count(connection, "suspects"):
         return
-    scan = parquet([*old, *new], "filename = true", "file_row_number = true")
-    committed = ", ".join("'" + name.replace("'", "''") + "'" for name in old) or "''"
-    found = connection.execute(
-        f"SELECT filename, file_row_number FROM {scan} WHERE hash({_QUICK}) IN (SELECT suspect FROM suspects) "
-        f"QUALIFY row_number() OVER (PARTITION BY {_IDENTITY} "
-        f"ORDER BY filename IN ({committed}) DESC, filename, file_row_number) > 1 AND filename NOT IN ({committed})"
-    ).fetchall()
-    for name, row in found:
+    connection.execute(fill(texts["repeats"], fields))
+    for name, row in connection.execute("SELECT filename, row FROM repeats").fetchall():
         patches.setdefault(name, _Patch()).drop.append(row)
 
 
-_SIDES = [(f"client_{what}", f"server_{what}") for what in ("address", "port", "kind", "identity", "pod", "prefix", "names")]
+_SIDES = [
+    (f"client_{what}", f"server_{what}") for what in ("address", "port", "kind", "identity", "pod", "prefix", "names")
+]
 
 
 def _turn(table: pa.Table, first_row: int, patch: _Patch) -> pa.Table:
@@ -206,9 +172,13 @@ def _rewrite(path: Path, part: Part, patch: _Patch) -> Part:
     rows = 0
     first = 0
     with pq.ParquetWriter(
-        target, source.schema_arrow, compression="zstd", compression_level=COMPRESSION_LEVEL, store_schema=False,
+        target,
+        source.schema_arrow,
+        compression="zstd",
+        compression_level=COMPRESSION_LEVEL,
+        store_schema=False,
         write_statistics=["time"],
-    ) as writer:  # fmt: skip
+    ) as writer:
         for group in range(source.num_row_groups):
             table = source.read_row_group(group)
             count = table.num_rows

@@ -23,7 +23,8 @@ _STRENGTH = {"reported": 3, "pod-name": 2, "labels": 1, "namespace": 0}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workloads:
     """All workloads of a lake. ``ref_of`` maps each identity to its workload; ``versions`` are the attribute
-    versions, one per identity, sorted."""
+    versions, one per identity, sorted.
+    """
 
     ref_of: Mapping[int, WorkloadRef]
     versions: tuple[WorkloadVersion, ...]

@@ -52,7 +52,11 @@ def dns_additions(workload: WorkloadRef, allows: Iterable[Allow], resolvers: tup
     Where it was seen to ask a resolver, that resolver gets both UDP and TCP (large answers use TCP); otherwise the
     resolver that most clients of its cluster ask. Nothing is added when no resolver is known.
     """
-    near = [resolver for resolver in resolvers if resolver.workload.cluster == workload.cluster and resolver.workload != workload]
+    near = [
+        resolver
+        for resolver in resolvers
+        if resolver.workload.cluster == workload.cluster and resolver.workload != workload
+    ]
     given = {(allow.peer, allow.protocol, port) for allow in allows for port in allow.ports}
     used = [
         resolver
@@ -65,7 +69,11 @@ def dns_additions(workload: WorkloadRef, allows: Iterable[Allow], resolvers: tup
         peer = WorkloadPeer(selector=resolver.selector)
         for protocol in _PROTOCOLS:
             if (peer, protocol, resolver.port) not in given:
-                why = "answers too large for UDP come over TCP" if used else "no name look-up was seen, and it must stay possible"
+                why = (
+                    "answers too large for UDP come over TCP"
+                    if used
+                    else "no name look-up was seen, and it must stay possible"
+                )
                 additions.append(
                     Allow(
                         peer=peer, protocol=protocol, ports=PortSet.of(resolver.port), origin=Origin.DNS,

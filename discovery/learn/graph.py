@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import networkx as nx
 
@@ -18,19 +19,19 @@ def node_of(endpoint: Endpoint) -> Node:
     return endpoint.workload if endpoint.workload is not None else endpoint.kind
 
 
-def build_graph(judged: Iterable[Judged], workloads: Iterable[WorkloadRef]) -> nx.MultiDiGraph:
+def build_graph(judged: Iterable[Judged], workloads: Iterable[WorkloadRef]) -> nx.MultiDiGraph[Any]:
     """Return a directed multigraph with every workload as a node and every judged edge as an edge (``judged``).
 
     Edges point from client to server. Their order is the order given.
     """
-    graph: nx.MultiDiGraph = nx.MultiDiGraph()
+    graph: nx.MultiDiGraph[Any] = nx.MultiDiGraph()
     graph.add_nodes_from(workloads)
     for one in judged:
         graph.add_edge(node_of(one.edge.client), node_of(one.edge.server), judged=one)
     return graph
 
 
-def components(graph: nx.MultiDiGraph) -> list[frozenset[WorkloadRef]]:
+def components(graph: nx.MultiDiGraph[Any]) -> list[frozenset[WorkloadRef]]:
     """Return the groups of workloads that talk to each other, largest first; shared outsiders do not join groups."""
     inside = graph.subgraph([node for node in graph if isinstance(node, WorkloadRef)])
     found = [frozenset(component) for component in nx.weakly_connected_components(inside)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import networkx as nx
 
@@ -27,7 +28,7 @@ class Learned:
     intents: tuple[PolicyIntent, ...]
     judged: tuple[Judged, ...]
     choices: Mapping[WorkloadRef, Choice]
-    graph: nx.MultiDiGraph = field(compare=False)
+    graph: nx.MultiDiGraph[Any] = field(compare=False)
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
@@ -46,9 +47,12 @@ class Subjects:
 
 
 def learn(
-    edges: Iterable[Edge], versions: Iterable[WorkloadVersion], options: Options, subjects: Subjects,
+    edges: Iterable[Edge],
+    versions: Iterable[WorkloadVersion],
+    options: Options,
+    subjects: Subjects,
     explicit_denies: frozenset[Edge] = frozenset(),
-) -> Learned:  # fmt: skip
+) -> Learned:
     """Return the intents that edges support. Deterministic; the order of the inputs does not matter.
 
     ``explicit_denies`` are AUDIT edges that an explicit deny of the existing policies matches: never learned.
@@ -76,7 +80,13 @@ def learn(
                 intent = replace(intent, allows=tuple(sorted((*intent.allows, *added), key=_allow_order)))
                 diagnostics += _dns_diagnostics(intent)
             intents.append(intent)
-    return Learned(intents=tuple(intents), judged=judged, choices=choices, graph=graph, diagnostics=tuple(sorted(set(diagnostics), key=_diagnostic_order)))
+    return Learned(
+        intents=tuple(intents),
+        judged=judged,
+        choices=choices,
+        graph=graph,
+        diagnostics=tuple(sorted(set(diagnostics), key=_diagnostic_order)),
+    )
 
 
 def _judge(edge: Edge, options: Options, explicit_denies: frozenset[Edge]) -> Judged:
@@ -94,7 +104,7 @@ def _selectable(one: Judged, choices: Mapping[WorkloadRef, Choice]) -> Judged:
     return one
 
 
-def _touching(workload: WorkloadRef, direction: Direction, graph: nx.MultiDiGraph) -> list[Judged]:
+def _touching(workload: WorkloadRef, direction: Direction, graph: nx.MultiDiGraph[Any]) -> list[Judged]:
     """Return the judged edges of a workload in one direction; those of unknown direction count for both."""
     into = [data["judged"] for _, _, data in graph.in_edges(workload, data=True)]
     out = [data["judged"] for _, _, data in graph.out_edges(workload, data=True)]
@@ -103,9 +113,12 @@ def _touching(workload: WorkloadRef, direction: Direction, graph: nx.MultiDiGrap
 
 
 def _intent(
-    choice: Choice, direction: Direction, graph: nx.MultiDiGraph, choices: Mapping[WorkloadRef, Choice],
+    choice: Choice,
+    direction: Direction,
+    graph: nx.MultiDiGraph[Any],
+    choices: Mapping[WorkloadRef, Choice],
     addresses: Mapping[EndpointKind, tuple[str, ...]],
-) -> PolicyIntent | None:  # fmt: skip
+) -> PolicyIntent | None:
     """Return the intent of a workload in one direction, or None when there is nothing to say about it."""
     if choice.selector is None:
         return None
@@ -126,7 +139,10 @@ def _intent(
 
 
 def _allows(
-    edges: list[Edge], direction: Direction, choices: Mapping[WorkloadRef, Choice], addresses: Mapping[EndpointKind, tuple[str, ...]]
+    edges: list[Edge],
+    direction: Direction,
+    choices: Mapping[WorkloadRef, Choice],
+    addresses: Mapping[EndpointKind, tuple[str, ...]],
 ) -> tuple[Allow, ...]:
     """Return one allow per peer, protocol and port (or ICMP type), with the joined evidence of its edges."""
     found: dict[tuple[Peer, Protocol, int], Evidence] = {}
@@ -146,14 +162,21 @@ def _allows(
     for (protocol, number), group in external.items():
         ends = [edge.client if direction is Direction.INGRESS else edge.server for edge in group]
         names = sorted({name for end in ends for name in end.names})
-        merged = replace(ends[0], addresses=tuple(sorted({a for end in ends for a in end.addresses})), names=tuple(names))
+        merged = replace(
+            ends[0], addresses=tuple(sorted({a for end in ends for a in end.addresses})), names=tuple(names)
+        )
         peer = peer_of(merged, choices, addresses)
         if isinstance(peer, CidrPeer):
             evidence = group[0].evidence
             for edge in group[1:]:
                 evidence = join_evidence(evidence, edge.evidence)
             found[peer, protocol, number] = evidence
-    return tuple(sorted((_allow(peer, protocol, number, evidence) for (peer, protocol, number), evidence in found.items()), key=_allow_order))
+    return tuple(
+        sorted(
+            (_allow(peer, protocol, number, evidence) for (peer, protocol, number), evidence in found.items()),
+            key=_allow_order,
+        )
+    )
 
 
 def _allow(peer: Peer, protocol: Protocol, number: int, evidence: Evidence) -> Allow:
@@ -187,49 +210,77 @@ def _selector_diagnostics(choice: Choice) -> list[Diagnostic]:
         others = ", ".join(str(other) for other in choice.confused_with[:5])
         return [
             Diagnostic(
-                code="labels-cannot-tell-apart", level=Level.ERROR, subject=subject,
+                code="labels-cannot-tell-apart",
+                level=Level.ERROR,
+                subject=subject,
                 message=f"no stable label or service account tells {subject} apart from {others}; it gets no policy",
                 hint="give its pods a label of their own, for example app.kubernetes.io/name",
             )
-        ]  # fmt: skip
+        ]
     if choice.basis is Basis.LABELS:
         return []
-    what = "its service account" if choice.basis is Basis.SERVICE_ACCOUNT else "its namespace, where nothing else was seen"
+    what = (
+        "its service account" if choice.basis is Basis.SERVICE_ACCOUNT else "its namespace, where nothing else was seen"
+    )
     return [
         Diagnostic(
-            code=f"selected-by-{choice.basis}", level=Level.WARNING, subject=subject,
+            code=f"selected-by-{choice.basis}",
+            level=Level.WARNING,
+            subject=subject,
             message=f"labels cannot tell {subject} apart: it is selected by {what}",
             hint="give its pods a label of their own, for example app.kubernetes.io/name",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _dns_diagnostics(intent: PolicyIntent) -> list[Diagnostic]:
     """Say when an isolated egress cannot resolve names."""
-    if any(port in allow.ports for allow in intent.allows for port in (53, 5353)) or any(allow.origin == "dns" for allow in intent.allows):
+    if any(port in allow.ports for allow in intent.allows for port in (53, 5353)) or any(
+        allow.origin == "dns" for allow in intent.allows
+    ):
         return []
     return [
         Diagnostic(
-            code="dns-resolver-unknown", level=Level.WARNING, subject=str(intent.workload),
+            code="dns-resolver-unknown",
+            level=Level.WARNING,
+            subject=str(intent.workload),
             message=f"no name look-up was seen in the cluster, so the egress of {intent.workload} has no rule for DNS",
             hint="ingest flows that show DNS, or add the rule for your resolver by hand",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _edge_order(edge: Edge) -> tuple[object, ...]:
     """Return a total order of the edges of one rollup, whose key is what is compared."""
     return (
-        str(node_of(edge.client)), str(node_of(edge.server)), edge.client.addresses, edge.server.addresses, edge.protocol or "",
-        -1 if edge.port is None else edge.port, -1 if edge.icmp_type is None else edge.icmp_type, edge.verdict,
-        edge.establishment, edge.evidence_class, edge.client.workload or (), edge.server.workload or (), edge.evidence.first_seen,
-        edge.evidence.last_seen, edge.evidence.flow_records,
-    )  # fmt: skip
+        str(node_of(edge.client)),
+        str(node_of(edge.server)),
+        edge.client.addresses,
+        edge.server.addresses,
+        edge.protocol or "",
+        -1 if edge.port is None else edge.port,
+        -1 if edge.icmp_type is None else edge.icmp_type,
+        edge.verdict,
+        edge.establishment,
+        edge.evidence_class,
+        edge.client.workload or (),
+        edge.server.workload or (),
+        edge.evidence.first_seen,
+        edge.evidence.last_seen,
+        edge.evidence.flow_records,
+    )
 
 
 def _allow_order(allow: Allow) -> tuple[object, ...]:
     """Return a total order of allows: observed before added, then by peer, protocol and port."""
-    return (allow.origin != "observed", type(allow.peer).__name__, repr(allow.peer), allow.protocol, allow.ports, allow.icmp_types)
+    return (
+        allow.origin != "observed",
+        type(allow.peer).__name__,
+        repr(allow.peer),
+        allow.protocol,
+        allow.ports,
+        allow.icmp_types,
+    )
 
 
 def _diagnostic_order(diagnostic: Diagnostic) -> tuple[str, ...]:

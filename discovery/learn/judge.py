@@ -86,7 +86,8 @@ class Judged:
 def _is_housekeeping(end: Endpoint) -> bool:
     """Say whether all addresses of an end are link-local or multicast."""
     return bool(end.addresses) and all(
-        address.startswith(("fe80:", "ff", "224.", "239.", "169.254.255.")) or address == "255.255.255.255" for address in end.addresses
+        address.startswith(("fe80:", "ff", "224.", "239.", "169.254.255.")) or address == "255.255.255.255"
+        for address in end.addresses
     )
 
 

@@ -73,7 +73,9 @@ def _split_side(edge: Edge, side: str, nodes: NodeAddresses) -> list[Edge]:
     return pieces
 
 
-def peer_of(end: Endpoint, choices: Mapping[WorkloadRef, Choice], entity_addresses: Mapping[EndpointKind, tuple[str, ...]]) -> Peer | None:
+def peer_of(
+    end: Endpoint, choices: Mapping[WorkloadRef, Choice], entity_addresses: Mapping[EndpointKind, tuple[str, ...]]
+) -> Peer | None:
     """Return the peer that names an end, or None when nothing can name it exactly."""
     if end.workload is not None:
         selector = choices[end.workload].selector

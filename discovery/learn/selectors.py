@@ -40,7 +40,9 @@ _UNSTABLE_KEYS = frozenset(
     }
 )  # fmt: skip
 # Not part of a Cilium identity by default (cilium pkg/labelsfilter), so no selector with them ever matches there.
-_NO_IDENTITY = re.compile(r"io\.kubernetes|kubernetes\.io|k8s\.io|topology\.kubernetes\.io|annotation|etcd_node|.*beta\.kubernetes\.io")
+_NO_IDENTITY = re.compile(
+    r"io\.kubernetes|kubernetes\.io|k8s\.io|topology\.kubernetes\.io|annotation|etcd_node|.*beta\.kubernetes\.io"
+)
 _UNSTABLE_SHAPE = re.compile(r".*(?:-hash|-uid|job-name|template-generation|/pod-name|pod-index|completion-index)$")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _LABEL_KEY = re.compile(r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")

@@ -14,8 +14,8 @@ SYSTEM_NAMESPACES = frozenset(
         # Kubernetes
         "kube-system", "kube-node-lease", "kube-public",
         # CNI
-        "cilium", "cilium-secrets", "cilium-test", "calico-system", "calico-apiserver", "tigera-operator", "kube-flannel",
-        "kube-router", "openshift-ovn-kubernetes", "openshift-dns", "openshift-sdn",
+        "cilium", "cilium-secrets", "cilium-test", "calico-system", "calico-apiserver", "tigera-operator",
+        "kube-flannel", "kube-router", "openshift-ovn-kubernetes", "openshift-dns", "openshift-sdn",
         # mesh
         "istio-system", "istio-operator", "linkerd", "linkerd-cni", "linkerd-viz", "consul",
         # GitOps and admission

@@ -116,9 +116,10 @@ class Edge:
     """All flows that say: this client opened this protocol and port on this server.
 
     ``port`` is the server's port after translation, None for ICMP and for collapsed edges (``collapsed_ports``
-    then counts the distinct ports). ``icmp_type`` is set for ICMP alone. ``protocol`` is None for one that no policy can name. ``service_names`` are the services
-    (``namespace/name``) that clients addressed before translation. ``denied_records`` counts records of the same edge that a policy denied; ``contested`` says that one
-    enforcement point accepted and another denied connections of the edge.
+    then counts the distinct ports). ``icmp_type`` is set for ICMP alone. ``protocol`` is None for one that no
+    policy can name. ``service_names`` are the services (``namespace/name``) that clients addressed before
+    translation. ``denied_records`` counts records of the same edge that a policy denied; ``contested`` says that
+    one enforcement point accepted and another denied connections of the edge.
     """
 
     client: Endpoint

@@ -42,7 +42,8 @@ class WorkloadPeer:
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class EntityPeer:
     """A reserved entity. ``addresses`` are those it was seen with (sorted, single addresses), for dialects
-    that can only name nodes or the API server by address."""
+    that can only name nodes or the API server by address.
+    """
 
     entity: Entity
     addresses: tuple[str, ...] = ()
@@ -51,7 +52,8 @@ class EntityPeer:
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class CidrPeer:
     """External addresses as a minimal exact cover: sorted canonical prefixes (IPv4 first). ``names`` are DNS
-    names seen for them: evidence only, never a rule."""
+    names seen for them: evidence only, never a rule.
+    """
 
     prefixes: tuple[str, ...]
     names: tuple[str, ...] = ()

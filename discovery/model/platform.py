@@ -14,7 +14,10 @@ ASSUMED_VERSIONS = {Dialect.CILIUM: (1, 18), Dialect.CALICO: (3, 30), Dialect.KU
 
 # The settings that change what a policy means, with the values we understand; the first is the default.
 SETTINGS: dict[Dialect, dict[str, tuple[str, ...]]] = {
-    Dialect.CILIUM: {"policy-cidr-match-mode": ("none", "nodes"), "enable-non-default-deny-policies": ("true", "false")},
+    Dialect.CILIUM: {
+        "policy-cidr-match-mode": ("none", "nodes"),
+        "enable-non-default-deny-policies": ("true", "false"),
+    },
     Dialect.CALICO: {"staged": ("true", "false")},
     Dialect.KUBERNETES: {"enforcer": ("strict", "cilium", "calico")},
 }
@@ -25,7 +28,8 @@ _ITEM = re.compile(r"(?P<name>[a-z]+)=(?P<version>\d{1,4}\.\d{1,4})(\.\d+)?(?P<s
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
     """One enforcing platform. ``declared`` is False when the version is an assumption; ``settings`` are
-    sorted pairs, defaults included."""
+    sorted pairs, defaults included.
+    """
 
     dialect: Dialect
     version: tuple[int, int]
@@ -54,7 +58,10 @@ def _parse_item(item: str) -> Platform:
     """Read ``name=version[;setting=value]...``."""
     match = _ITEM.fullmatch(item.strip())
     if match is None:
-        raise OptionError(f"platform {item!r} is not NAME=VERSION", hint="write for example cilium=1.18 or 'kubernetes=1.31;enforcer=calico'")
+        raise OptionError(
+            f"platform {item!r} is not NAME=VERSION",
+            hint="write for example cilium=1.18 or 'kubernetes=1.31;enforcer=calico'",
+        )
     if match["name"] not in list(Dialect):
         raise OptionError(f"platform {match['name']!r} is not known", hint=f"known platforms: {', '.join(Dialect)}")
     dialect = Dialect(match["name"])
@@ -66,7 +73,9 @@ def _parse_item(item: str) -> Platform:
             raise OptionError(f"platform setting {pair!r} is not known for {dialect}", hint=f"known: {known}")
         settings[name] = value
     major, minor = match["version"].split(".")
-    return Platform(dialect=dialect, version=(int(major), int(minor)), declared=True, settings=tuple(sorted(settings.items())))
+    return Platform(
+        dialect=dialect, version=(int(major), int(minor)), declared=True, settings=tuple(sorted(settings.items()))
+    )
 
 
 def parse_platforms(items: Iterable[str]) -> dict[Dialect, Platform]:

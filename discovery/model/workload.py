@@ -84,9 +84,12 @@ class WorkloadRef:
 
     @property
     def key(self) -> str:
-        """Return the stable 16-hex-digit key (BLAKE2b of the four parts)."""
-        text = "\0".join((self.cluster, self.namespace, self.kind, self.name))
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        """Return the stable 16-hex-digit key: BLAKE2b of the four parts, each with its length before it."""
+        digest = hashlib.blake2b(digest_size=8)
+        for part in (self.cluster, self.namespace, self.kind, self.name):
+            raw = part.encode("utf-8", "surrogatepass")
+            digest.update(len(raw).to_bytes(4, "little") + raw)
+        return digest.hexdigest()
 
     def __str__(self) -> str:
         """Return ``namespace/name``."""

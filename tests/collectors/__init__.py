@@ -1,0 +1,1 @@
+"""Tests of the collectors: lines in, canonical rows out."""

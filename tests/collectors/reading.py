@@ -28,7 +28,9 @@ class Read:
         return [f"{rejected.line}: {rejected.reason}" for rejected in self.completeness.rejected]
 
 
-def read(reader_class: type[RecordReader], *records: bytes | dict[str, Any] | Sequence[Any], first_line: int = 1) -> Read:
+def read(
+    reader_class: type[RecordReader], *records: bytes | dict[str, Any] | Sequence[Any], first_line: int = 1
+) -> Read:
     """Read records (bytes as they are, anything else as JSON) as consecutive lines of one input."""
     tables: list[pa.Table] = []
     reader = reader_class(tables.append, label="input", ingest_id="run", default_cluster="default")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from typing import Any
 
@@ -15,49 +15,88 @@ from discovery.model.workload import EndpointKind
 from tests.collectors.reading import read
 from tests.conftest import REPO
 
-UTC = datetime.UTC
-DAY = datetime.date(2026, 11, 1)
+UTC = dt.UTC
+DAY = dt.date(2026, 11, 2)
 SAMPLE = REPO / "sample_flows" / "shop-calico.jsonl"
 
 
 def line(**changes: Any) -> dict[str, Any]:
     """Return a complete record of the source's end, with changes."""
     return {
-        "start_time": 1793581200, "end_time": 1793581500, "host": "node-a", "action": "allow", "reporter": "src",
+        "start_time": 1793581200,
+        "end_time": 1793581500,
+        "host": "node-a",
+        "action": "allow",
+        "reporter": "src",
         "proto": "tcp",
-        "source_ip": None, "source_name": "-", "source_name_aggr": "frontend-6c9f7d8b54-*", "source_namespace": "shop",
-        "source_type": "wep", "source_port": None,
+        "source_ip": None,
+        "source_name": "-",
+        "source_name_aggr": "frontend-6c9f7d8b54-*",
+        "source_namespace": "shop",
+        "source_type": "wep",
+        "source_port": None,
         "source_labels": {"labels": ["pod-template-hash=6c9f7d8b54", "app=frontend"]},
-        "dest_ip": None, "dest_name": "-", "dest_name_aggr": "cart-5b8d6f7c94-*", "dest_namespace": "shop",
-        "dest_type": "wep", "dest_port": 7070, "dest_labels": {"labels": ["app=cart"]},
-        "dest_service_namespace": "shop", "dest_service_name": "cart", "dest_service_port": 80,
-        "dest_service_port_name": "-", "dest_domains": None,
-        "num_flows": 3, "num_flows_started": 2, "num_flows_completed": 2,
-        "packets_in": 20, "packets_out": 16, "bytes_in": 9000, "bytes_out": 1500,
+        "dest_ip": None,
+        "dest_name": "-",
+        "dest_name_aggr": "cart-5b8d6f7c94-*",
+        "dest_namespace": "shop",
+        "dest_type": "wep",
+        "dest_port": 7070,
+        "dest_labels": {"labels": ["app=cart"]},
+        "dest_service_namespace": "shop",
+        "dest_service_name": "cart",
+        "dest_service_port": 80,
+        "dest_service_port_name": "-",
+        "dest_domains": None,
+        "num_flows": 3,
+        "num_flows_started": 2,
+        "num_flows_completed": 2,
+        "packets_in": 20,
+        "packets_out": 16,
+        "bytes_in": 9000,
+        "bytes_out": 1500,
         "policies": {
             "all_policies": [
-                "0|default|shop/default.staged:next|deny|-1", "1|default|shop/default.web|pass|0",
+                "0|default|shop/default.staged:next|deny|-1",
+                "1|default|shop/default.web|pass|0",
                 "2|__PROFILE__|__PROFILE__.kns.shop|allow|0",
             ],
             "enforced_policies": ["0|security|security.base|pass|1", "1|default|shop/default.web|allow|0"],
             "pending_policies": ["0|default|shop/default.staged:next|deny|-1"],
         },
-    } | changes  # fmt: skip
+    } | changes
 
 
 def row(**changes: Any) -> dict[str, Any]:
     """Return the canonical row of :func:`line`, without identities, with changes; None removes a column."""
     expected = {
-        "time": datetime.datetime(2026, 11, 1, 21, 0, tzinfo=UTC),
-        "end_time": datetime.datetime(2026, 11, 1, 21, 5, tzinfo=UTC),
-        "source": "calico", "node": "node-a", "verdict": "accepted", "reporter": "client", "protocol": "TCP",
-        "initiator": "source", "direction_evidence": "flag", "establishment": "established",
-        "client_kind": "workload", "server_kind": "workload", "server_port": 7070,
-        "service_namespace": "shop", "service_name": "cart", "service_port": 80,
+        "time": dt.datetime(2026, 11, 2, 1, 0, tzinfo=UTC),
+        "end_time": dt.datetime(2026, 11, 2, 1, 5, tzinfo=UTC),
+        "source": "calico",
+        "node": "node-a",
+        "verdict": "accepted",
+        "reporter": "client",
+        "protocol": "TCP",
+        "initiator": "source",
+        "direction_evidence": "flag",
+        "establishment": "established",
+        "client_kind": "workload",
+        "server_kind": "workload",
+        "server_port": 7070,
+        "service_namespace": "shop",
+        "service_name": "cart",
+        "service_port": 80,
         "egress_allowed_by": ["CalicoNetworkPolicy/shop/default.web"],
-        "flow_records": 3, "connections": 2, "packets_sent": 16, "packets_received": 20, "bytes_sent": 1500,
-        "bytes_received": 9000, "ingest_id": "run", "cluster": "default", "date": DAY,
-    } | changes  # fmt: skip
+        "flow_records": 3,
+        "connections": 2,
+        "packets_sent": 16,
+        "packets_received": 20,
+        "bytes_sent": 1500,
+        "bytes_received": 9000,
+        "ingest_id": "run",
+        "cluster": "default",
+        "date": DAY,
+    } | changes
     return {name: value for name, value in expected.items() if value is not None}
 
 
@@ -79,15 +118,34 @@ def test_destination_record_counts_from_the_other_side() -> None:
     deny = ["0|default|shop/knp.default.guard|deny|-1"]
     found = one(
         line(
-            reporter="dst", action="deny", host="node-b", packets_in=4, packets_out=0, bytes_in=240, bytes_out=0,
-            policies={"enforced_policies": deny}, dest_service_name="-", dest_service_namespace="-", dest_service_port=None,
+            reporter="dst",
+            action="deny",
+            host="node-b",
+            packets_in=4,
+            packets_out=0,
+            bytes_in=240,
+            bytes_out=0,
+            policies={"enforced_policies": deny},
+            dest_service_name="-",
+            dest_service_namespace="-",
+            dest_service_port=None,
         )
-    )  # fmt: skip
+    )
     assert found == row(
-        node="node-b", verdict="denied", reporter="server", establishment=None, service_namespace=None,
-        service_name=None, service_port=None, egress_allowed_by=None, ingress_denied_by=["NetworkPolicy/shop/guard"],
-        packets_sent=4, packets_received=0, bytes_sent=240, bytes_received=0,
-    )  # fmt: skip
+        node="node-b",
+        verdict="denied",
+        reporter="server",
+        establishment=None,
+        service_namespace=None,
+        service_name=None,
+        service_port=None,
+        egress_allowed_by=None,
+        ingress_denied_by=["NetworkPolicy/shop/guard"],
+        packets_sent=4,
+        packets_received=0,
+        bytes_sent=240,
+        bytes_received=0,
+    )
 
 
 def test_workloads_are_named_by_prefix_and_labels() -> None:
@@ -148,11 +206,20 @@ def test_domains_become_names() -> None:
 @pytest.mark.parametrize(
     ("proto", "protocol", "port"),
     [
-        ("udp", "UDP", 7070), ("17", "UDP", 7070), (6, "TCP", 7070), ("132", "SCTP", 7070), ("sctp", "SCTP", 7070),
-        ("1", "ICMP", None), ("icmp", "ICMP", None), (58, "ICMPv6", None), ("icmp6", "ICMPv6", None), ("esp", "esp", None),
-        ("47", "47", None), ("-", None, None),
+        ("udp", "UDP", 7070),
+        ("17", "UDP", 7070),
+        (6, "TCP", 7070),
+        ("132", "SCTP", 7070),
+        ("sctp", "SCTP", 7070),
+        ("1", "ICMP", None),
+        ("icmp", "ICMP", None),
+        (58, "ICMPv6", None),
+        ("icmp6", "ICMPv6", None),
+        ("esp", "esp", None),
+        ("47", "47", None),
+        ("-", None, None),
     ],
-)  # fmt: skip
+)
 def test_protocols(proto: str | int, protocol: str | None, port: int | None) -> None:
     """Names and numbers are one protocol; only those with ports keep a port; others keep the source's word."""
     found = one(line(proto=proto))
@@ -162,25 +229,44 @@ def test_protocols(proto: str | int, protocol: str | None, port: int | None) -> 
 def test_forwarding_host_is_neither_end() -> None:
     """A record of a forwarding host has no reporter, no orientation of counters and no policies of an end."""
     assert one(line(reporter="fwd")) == row(
-        reporter=None, observation_point="fwd", establishment=None, egress_allowed_by=None, packets_sent=None,
-        packets_received=None, bytes_sent=None, bytes_received=None,
-    )  # fmt: skip
+        reporter=None,
+        observation_point="fwd",
+        establishment=None,
+        egress_allowed_by=None,
+        packets_sent=None,
+        packets_received=None,
+        bytes_sent=None,
+        bytes_received=None,
+    )
 
 
 def test_older_records_have_all_policies_alone() -> None:
     """Without the split, staged hits are told by their name and never count."""
-    texts = ["0|default|shop/default.staged:next|allow", "1|default|shop/staged:knp.default.next|allow", "2|default|default.all|allow"]
+    texts = [
+        "0|default|shop/default.staged:next|allow",
+        "1|default|shop/staged:knp.default.next|allow",
+        "2|default|default.all|allow",
+    ]
     found = one(line(policies={"all_policies": texts}))
     assert found["egress_allowed_by"] == ["GlobalNetworkPolicy//default.all"]
 
 
 def test_counters_are_optional() -> None:
     """What is not counted stays null; a record stands for itself at least."""
-    record = {name: value for name, value in line(num_flows=0).items() if not name.startswith(("packets", "bytes", "num_flows_"))}
+    record = {
+        name: value
+        for name, value in line(num_flows=0).items()
+        if not name.startswith(("packets", "bytes", "num_flows_"))
+    }
     assert one(record) == row(
-        flow_records=1, connections=None, establishment=None, packets_sent=None, packets_received=None, bytes_sent=None,
+        flow_records=1,
+        connections=None,
+        establishment=None,
+        packets_sent=None,
+        packets_received=None,
+        bytes_sent=None,
         bytes_received=None,
-    )  # fmt: skip
+    )
 
 
 def test_service_port_by_name() -> None:
@@ -202,7 +288,10 @@ BAD: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "NaN": (json.dumps(line(bytes_in=float("nan"))).encode(), "NaN is not JSON"),
     "invalid UTF-8": (b'{"action":"\xff"}', "'utf-8' codec can't decode"),
     "half a surrogate pair": (json.dumps(line(host="\ud800")).encode(), "'utf-8' codec can't encode"),
-    "no type": ({key: value for key, value in line().items() if key != "dest_type"}, "missing required field `dest_type`"),
+    "no type": (
+        {key: value for key, value in line().items() if key != "dest_type"},
+        "missing required field `dest_type`",
+    ),
     "negative time": (line(start_time=-5), "start_time is out of range"),
     "time in milliseconds": (line(start_time=1793581200000), "must be in seconds"),
     "time of another kind": (line(start_time="yesterday"), "start_time 'yesterday' is not a time"),
@@ -217,7 +306,7 @@ BAD: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "address": (line(dest_ip="10.0.0"), "is not an IP address"),
     "label": (line(source_labels={"labels": ["app"]}), "label 'app' is not of the form key=value"),
     "label twice": (line(source_labels={"labels": ["a=b", "a=c"]}), "label 'a' occurs twice"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", sorted(BAD))
@@ -246,8 +335,15 @@ def test_any_bytes_give_rows_or_rejections(lines: list[bytes]) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["-", "*", "a=b", "fwd"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["labels", "enforced_policies"]), inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["-", "*", "a=b", "fwd"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["labels", "enforced_policies"]), inner)
+    ),
     max_leaves=4,
 )
 
