@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 from collections.abc import Iterator
 from enum import StrEnum
@@ -11,7 +13,11 @@ import ijson
 import msgspec
 
 BATCH = 4_096
-_ITEMS = re.compile(rb'^\s*\{[^{\[]{0,200}"(items|flows)"\s*:\s*\[|^\s*\{\s*"(total|meta)"')
+# An object whose list of records comes first, or after a few plain members or one flat object (totals, paging).
+_ITEMS = re.compile(
+    rb'^\s*\{\s*(?:"[a-zA-Z]{1,40}"\s*:\s*(?:\{[^{}\[\]]{0,500}\}|"[^"\\]{0,100}"|\d{1,20})\s*,\s*){0,8}'
+    rb'"(items|flows)"\s*:\s*\['
+)
 
 
 class Framing(StrEnum):
@@ -27,6 +33,8 @@ class Framing(StrEnum):
 _PREFIX = {Framing.ARRAY: "item", Framing.ITEMS: "items.item", Framing.FLOWS: "flows.item", Framing.OBJECTS: ""}
 _BOM = b"\xef\xbb\xbf"
 _END = object()
+# The parser names every level by its whole path, so its memory grows with the square of the depth.
+_MAX_DEPTH = 2_000
 
 
 def framing_of(head: bytes) -> Framing:
@@ -53,26 +61,12 @@ def first_record(head: bytes, framing: Framing) -> bytes:
     if framing is Framing.LINES:
         return next((line for line in head.removeprefix(_BOM).splitlines() if line.strip()), b"")
     try:
-        for element in ijson.items(_Bytes(head), _PREFIX[framing], multiple_values=True, use_float=True):
+        stream = _Hashed(io.BytesIO(head), hashlib.blake2b())
+        for element in ijson.items(stream, _PREFIX[framing], multiple_values=True, use_float=True):
             return msgspec.json.encode(element)
     except (ijson.JSONError, ValueError, OverflowError, RecursionError):
         pass  # a head cut in the middle of the first record: there is nothing to show
     return b""
-
-
-class _Bytes:
-    """The least that ijson asks of a file."""
-
-    def __init__(self, data: bytes) -> None:
-        """Hold the bytes."""
-        self._data = data
-
-    def read(self, size: int = -1) -> bytes:
-        """Return everything once; ijson first asks for no bytes, to see that it gets bytes."""
-        if not size:
-            return b""
-        data, self._data = self._data.removeprefix(_BOM), b""
-        return data
 
 
 class _Once(dict[str, Any]):
@@ -86,13 +80,14 @@ class _Once(dict[str, Any]):
 
 
 class _Hashed:
-    """A stream that shows every byte to a hasher."""
+    """A stream that shows every byte to a hasher, and ends in ``ValueError`` where no honest document is."""
 
     def __init__(self, stream: BinaryIO, hasher: Any) -> None:
         """Wrap a stream."""
         self._stream = stream
         self._hasher = hasher
         self._started = False
+        self._depth = 0
 
     def read(self, size: int = -1) -> bytes:
         """Read and hash; ijson first asks for no bytes, to see that it gets bytes."""
@@ -100,9 +95,12 @@ class _Hashed:
             return b""
         block = self._stream.read(size)
         self._hasher.update(block)
+        self._depth += block.count(b"[") + block.count(b"{") - block.count(b"]") - block.count(b"}")
+        if self._depth > _MAX_DEPTH:
+            raise ValueError("the document is nested too deeply")
         if not self._started:
             self._started = True
-            return block.removeprefix(_BOM) or self._stream.read(0)
+            return block.removeprefix(_BOM) or self.read(size)
         return block
 
 

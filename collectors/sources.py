@@ -20,7 +20,7 @@ from blake3 import blake3
 
 from discovery.model.errors import InputError
 
-CHUNK = 16 << 20
+CHUNK = 4 << 20
 MAX_LINE = 8 << 20
 STDIN = "-"
 
@@ -112,7 +112,7 @@ class ZstdStream(io.RawIOBase):
 class ContentHasher:
     """The content hash of an input, fed in pieces of any size.
 
-    It is the BLAKE3 of the BLAKE3 digests of its 16 MiB chunks, so that ranges can be hashed in parallel.
+    It is the BLAKE3 of the BLAKE3 digests of its 4 MiB chunks, so that ranges can be hashed in parallel.
     """
 
     def __init__(self) -> None:

@@ -22,9 +22,9 @@ PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md"), *(REPO / "be
 HELD = [path for path in PAGES if path.parent.name != "adr"]
 
 
-def load_builder() -> ModuleType:
-    """Load docs/build_cli.py by its path: ``docs`` is a folder of documents, not a package."""
-    spec = importlib.util.spec_from_file_location("build_cli", REPO / "docs" / "build_cli.py")
+def load_builder(name: str) -> ModuleType:
+    """Load a script of docs/ by its path: ``docs`` is a folder of documents, not a package."""
+    spec = importlib.util.spec_from_file_location(name, REPO / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -32,7 +32,8 @@ def load_builder() -> ModuleType:
     return module
 
 
-BUILDER = load_builder()
+BUILDER = load_builder("build_cli")
+LAKE = load_builder("build_lake")
 COMMANDS: dict[tuple[str, ...], click.Command] = dict(BUILDER.commands(cli, ("discover",)))
 
 
@@ -66,6 +67,11 @@ def words_of(line: str) -> list[str]:
 def test_the_command_page_is_what_the_help_says() -> None:
     """docs/cli.md equals the generated page, byte for byte (`make golden` rewrites it)."""
     assert BUILDER.PAGE.read_text(encoding="utf-8") == BUILDER.page(cli)
+
+
+def test_the_lake_page_is_what_the_schemas_say() -> None:
+    """docs/lake.md equals the generated page, byte for byte (`make golden` rewrites it)."""
+    assert LAKE.PAGE.read_text(encoding="utf-8") == LAKE.page()
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

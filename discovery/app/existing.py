@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from discovery.learn.peers import NodeAddresses, split_external
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Verdict
 from discovery.model.errors import InputError
 from discovery.model.workload import WorkloadRef, WorkloadVersion
-from discovery.verify.denies import matches_deny, read_denies
-from discovery.verify.read import read_policies
+from discovery.verify.denies import denied_edges, may_select, read_denies
+from discovery.verify.read import ReadSet, read_policies
+from discovery.verify.rules import OPT_IN_KEY, OPT_IN_VALUE, ReadPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,42 +25,78 @@ class Existing:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-def _texts(folder: Path) -> dict[str, str]:
-    """Return the manifests of a folder. Raises :class:`InputError` when there are none."""
-    names = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix in (".yaml", ".yml", ".json")]
+def _texts(folder: Path) -> dict[str, bytes]:
+    """Return the manifests of a folder. Raises :class:`InputError` when there are none, or one cannot be read."""
+    suffixes = (".yaml", ".yml", ".json")
+    names = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix.lower() in suffixes]
     if not names:
         raise InputError(
             f"{folder}: no manifests (*.yaml, *.yml, *.json)",
             hint="save them with: kubectl get ciliumnetworkpolicies,networkpolicies -A -o yaml",
         )
-    return {str(path.relative_to(folder)): path.read_text("utf-8", errors="replace") for path in names}
+    try:
+        return {str(path.relative_to(folder)): path.read_bytes() for path in names}
+    except OSError as error:
+        hint = "check the permissions of the manifests"
+        raise InputError(f"{error.filename}: {error.strerror or error}", hint=hint) from error
 
 
 def read_existing(folder: Path | None, edges: Iterable[Edge], versions: Iterable[WorkloadVersion]) -> Existing:
-    """Read existing policies. What cannot be evaluated counts as isolating, and is said."""
+    """Read existing policies. What cannot be evaluated counts as isolating, and is said.
+
+    ``denied`` holds the audited edges as :func:`discovery.learn.peers.split_external` splits them, because a node that
+    a source calls "world" is still the node that a policy denies.
+    """
     if folder is None:
         return Existing()
     texts = _texts(folder)
     known = tuple(versions)
+    given = tuple(edges)
     read = read_policies(texts)
-    isolated = {
-        (version.ref, policy.direction)
-        for policy in read.policies
-        if not policy.staged and not policy.opt_in and (policy.isolates or not policy.complete)
-        for version in known
-        if policy.subject.matches(version) or not policy.complete
-    }
     denies = read_denies(texts)
-    audited = [edge for edge in edges if edge.verdict is Verdict.AUDIT]
-    denied = frozenset(edge for edge in audited if matches_deny(denies, edge, known))
-    for deny in denies:
-        isolated |= {(version.ref, deny.direction) for version in known if deny.subject.matches(version)}
-    notes = tuple(
-        Diagnostic(
-            code="existing-not-evaluated", level=Level.WARNING, subject=note.subject,
-            message=f"existing policy: {note.message}", hint="its workloads are treated as isolated",
+    isolating = [policy for policy in (*read.policies, *denies) if _isolates(policy)]
+    nodes = NodeAddresses.of(given)
+    audited = [piece for edge in given if edge.verdict is Verdict.AUDIT for piece in split_external(edge, nodes)]
+    return Existing(
+        isolated=frozenset(
+            (version.ref, policy.direction) for policy in isolating for version in known if _governs(policy, version)
+        ),
+        denied=denied_edges(denies, audited, known),
+        diagnostics=_notes(read, isolating),
+    )
+
+
+def _isolates(policy: ReadPolicy) -> bool:
+    """Say whether a policy that is in force isolates what it selects, or may."""
+    return not policy.staged and (policy.isolates or not policy.complete)
+
+
+def _governs(policy: ReadPolicy, version: WorkloadVersion) -> bool:
+    """Say whether a policy is in force for a workload version, or may be; opt-in ones are for canaries alone."""
+    if policy.opt_in and version.labels.get(OPT_IN_KEY) != OPT_IN_VALUE:
+        return False
+    return may_select(policy.subject, version)
+
+
+def _notes(read: ReadSet, isolating: list[ReadPolicy]) -> tuple[Diagnostic, ...]:
+    """Return what could not be evaluated, each with what was made of it."""
+    counted = {policy.source for policy in isolating if not policy.complete}
+    notes = []
+    for note in read.diagnostics:
+        if note.level is not Level.ERROR:
+            continue
+        treated = "all workloads that it may select are treated as isolated"
+        if note.code == "unreadable-yaml":
+            treated = "repair or remove the file; until then every workload is treated as isolated"
+        elif note.subject not in counted:
+            treated = "it is left out; remove the file if it is no policy of this cluster"
+        notes.append(
+            Diagnostic(
+                code="existing-not-evaluated",
+                level=Level.WARNING,
+                subject=note.subject,
+                message=f"existing policy: {note.message}",
+                hint=treated,
+            )
         )
-        for note in read.diagnostics
-        if note.code != "not-evaluated" or not denies
-    )  # fmt: skip
-    return Existing(isolated=frozenset(isolated), denied=denied, diagnostics=notes)
+    return tuple(notes)

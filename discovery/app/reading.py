@@ -27,6 +27,14 @@ MAX_WORKERS = 8
 # Not "-m": messages must name the classes of the importable module, not those of __main__.
 _SERVE = "from discovery.app.read_worker import main; main()"
 
+# A worker frees and takes the same few megabytes for every chunk; giving them back to the kernel each time cost
+# more system time than parsing (measured: 2.1 s against 0.2 s per 500 MB). One pool for Arrow and Python.
+_ALLOCATOR = {
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "MALLOC_MMAP_THRESHOLD_": "268435456",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
@@ -146,7 +154,7 @@ def _run_pool(
 
 def _start() -> subprocess.Popen[bytes]:
     """Start one worker with the same module path as this process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment = {**os.environ, **_ALLOCATOR, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     )

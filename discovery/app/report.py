@@ -249,8 +249,7 @@ def _head(suggestion: Suggestion) -> list[str]:
         f"- Mode: **{mode}**",
         f"- Policies: {', '.join(f'{count} {name}' for name, count in files.items())}",
         f"- Platforms: {', '.join(str(one.platform) for one in suggestion.rendered)}",
-        f"- Learned: {counts[Ruling.LEARN]} edges become {rules - added} rules; "
-        f"{added} more are declared additions (DNS)",
+        f"- Learned: {counts[Ruling.LEARN]} edges become {rules - added} rules; {added} declared additions (DNS) more",
         f"- Not learned: {counts[Ruling.REVIEW]} edges for review, {counts[Ruling.UNDECIDED]} undecided",
         "",
     ]

@@ -3,7 +3,7 @@
 Reading is the hot path of the whole project, so this is the one place (ADR 0003) where Python handles
 records one by one: a reader appends raw values to plain lists, and everything that depends only on a
 low-cardinality combination (verdict, node, flags, reply flag ...) is computed once per combination, as a
-:class:`Meaning`, and written as a dictionary index. A batch of 65,536 rows is then turned into Arrow at once,
+:class:`Meaning`, and written as a dictionary index. A batch of 32,768 rows is then turned into Arrow at once,
 so memory does not grow with the input.
 """
 
@@ -22,7 +22,7 @@ from discovery.flows.identity import EndpointInfo
 from discovery.flows.schema import FLOWS
 from discovery.model.workload import EndpointKind
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 32_768
 MAX_MEMO = 50_000
 DEFAULT_CLUSTER = "default"
 # Folders carry the name percent-encoded, three bytes for one, and end at 255 bytes.

@@ -28,6 +28,7 @@ from discovery.model.errors import LakeError
 LOG_FOLDER = "_delta_log"
 _MAIN = "flows"
 _SIDE = ("workloads", "ingests")
+_PARTITION_MARKS = tuple(f"{name}=" for name in PARTITION_COLUMNS)
 _VERSION_KEY = "schemaVersion"
 _HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
@@ -44,7 +45,7 @@ class Snapshot:
 
 def is_lake(path: str | Path) -> bool:
     """Say whether a folder is a lake."""
-    return (Path(path) / _MAIN / LOG_FOLDER).is_dir()
+    return any((Path(path) / _MAIN / LOG_FOLDER).glob("[0-9]*.json"))
 
 
 class Lake:
@@ -53,12 +54,19 @@ class Lake:
     def __init__(self, path: str | Path, *, create: bool = False) -> None:
         """Open a lake, or create an empty one where there is none."""
         self.path = Path(path).absolute()
+        misread = [part for part in self.path.parts if "%" in part or part.startswith(_PARTITION_MARKS)]
+        if misread:
+            raise LakeError(
+                f"{path}: a lake cannot live in a folder named {misread[0]!r}: readers would take it for an escape or a "
+                "partition",
+                hint="give a path without % and without parts that begin with cluster= or date=",
+            )
+        for name in TABLES:
+            set_torn_commit_aside(self.folder(name))
         if not is_lake(self.path):
             if not create:
                 raise LakeError(f"{path} is not a lake", hint="create one with: discover ingest INPUT... -o LAKE")
             self._create()
-        for name in TABLES:
-            set_torn_commit_aside(self.folder(name))
 
     def folder(self, table: str) -> Path:
         """Return the folder of a table."""
@@ -182,8 +190,9 @@ def _add(part: Part, now: int) -> AddAction:
 
 
 def _files(table: DeltaTable, folder: Path) -> tuple[str, ...]:
-    """Return the absolute paths of a table's parts. Delta's URIs are encoded once more than the names on disk."""
-    return tuple(sorted(str(folder / Path(uri).relative_to(folder)) for uri in table.file_uris()))
+    """Return the absolute paths of a table's parts. Delta percent-encodes the table's own path in them alone."""
+    root = table.table_uri.removeprefix("file://")
+    return tuple(sorted(str(folder / uri.removeprefix(root)) for uri in table.file_uris()))
 
 
 def _sync_log(folder: Path, version: int) -> None:

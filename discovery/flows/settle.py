@@ -36,9 +36,9 @@ _PORTED = "protocol IN ('TCP', 'UDP', 'SCTP') AND client_port IS NOT NULL AND se
 # The whole identity of a record, inside one partition (cluster and date).
 _IDENTITY = (
     "time, node, observation_point, uuid, protocol, initiator, client_address, client_port, server_address, "
-    "server_port, client_identity, server_identity, client_kind, server_kind, client_pod, server_pod, verdict, reporter, is_reply, "
-    "tcp_flags, icmp_type, icmp_code, l7_type, l7_protocol, dns_query, http_method, http_path, end_time, source, "
-    "connections, packets_sent, bytes_sent, service_name"
+    "server_port, client_identity, server_identity, client_kind, server_kind, client_pod, server_pod, verdict, "
+    "reporter, is_reply, tcp_flags, icmp_type, icmp_code, l7_type, l7_protocol, dns_query, http_method, http_path, "
+    "end_time, source, connections, packets_sent, bytes_sent, service_name"
 )
 _QUICK = "time, uuid, client_address, client_port, server_address, server_port, initiator, node, observation_point"
 

@@ -61,6 +61,7 @@ def learn(
     given = sorted(edges, key=_edge_order)
     nodes = NodeAddresses.of(given)
     split = [piece for edge in given for piece in split_external(edge, nodes)]
+    explicit_denies |= {piece for edge in explicit_denies for piece in split_external(edge, nodes)}
     addresses = entity_addresses(split)
     judged = tuple(_selectable(_judge(edge, options, explicit_denies), choices) for edge in split)
     graph = build_graph(judged, choices)

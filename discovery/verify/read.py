@@ -49,7 +49,7 @@ class ReadSet:
         return all(diagnostic.level is not Level.ERROR for diagnostic in self.diagnostics)
 
 
-class _UnreadableError(Exception):
+class UnreadableError(Exception):
     """Text that is not YAML as it is accepted here; ``line`` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
@@ -67,12 +67,12 @@ def read_policies(texts: Mapping[str, str | bytes]) -> ReadSet:
     diagnostics: list[Diagnostic] = []
     for path in sorted(texts):
         try:
-            documents = _load(texts[path])
-        except _UnreadableError as error:
+            documents = load_documents(texts[path])
+        except UnreadableError as error:
             diagnostics.append(_error("unreadable-yaml", f"{path}:{error.line}", str(error)))
             continue
         for line, document in documents:
-            for item in _expand(document):
+            for item in expand(document):
                 found, noted = _read_document(item, f"{path}:{line}")
                 policies += found
                 diagnostics += noted
@@ -89,11 +89,18 @@ def _error(code: str, source: str, message: str, level: Level = Level.ERROR) -> 
     return Diagnostic(code=code, level=level, subject=source, message=message)
 
 
-def _expand(document: Any) -> list[Any]:
-    """Return the items of a ``kind: List`` (as ``kubectl get -o yaml`` writes it), or the document itself."""
-    if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
-        return list(document["items"])
-    return [document]
+def expand(document: Any) -> list[Any]:
+    """Return the manifests in a document: the items of a ``List`` (as ``kubectl get -o yaml`` writes it), also of lists
+    in lists and of typed lists (``CiliumNetworkPolicyList``), whose items may leave out what the list says for them.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("items"), list):
+        return [document]
+    kind = document.get("kind")
+    if not isinstance(kind, str) or not kind.endswith("List"):
+        return [document]
+    known = {} if kind == "List" else {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List")}
+    items = [{**known, **item} if isinstance(item, dict) else item for item in document["items"]]
+    return [manifest for item in items for manifest in expand(item)]
 
 
 def _read_document(document: Any, source: str) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
@@ -115,8 +122,8 @@ def _read_document(document: Any, source: str) -> tuple[tuple[ReadPolicy, ...], 
     return (), (_error("not-a-policy", source, f"{shown(kind)} is not a policy", Level.INFO),)
 
 
-def _load(content: str | bytes) -> list[tuple[int, Any]]:
-    """Return (line, value) of each non-empty document. Raises :class:`_UnreadableError`."""
+def load_documents(content: str | bytes) -> list[tuple[int, Any]]:
+    """Return (line, value) of each non-empty document. Raises :class:`UnreadableError`."""
     text = _decode(content)
     try:
         _scan(text)
@@ -124,11 +131,11 @@ def _load(content: str | bytes) -> list[tuple[int, Any]]:
         values = [(_line(node), _construct(node)) for node in nodes]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _UnreadableError(
+        raise UnreadableError(
             mark.line + 1 if mark else 1, f"YAML cannot be read: {shown(error.problem or '')}"
         ) from error
     except yaml.YAMLError as error:
-        raise _UnreadableError(_reader_line(text, error), f"YAML cannot be read: {shown(str(error))}") from error
+        raise UnreadableError(_reader_line(text, error), f"YAML cannot be read: {shown(str(error))}") from error
     return [(line, value) for line, value in values if value is not None]
 
 
@@ -145,11 +152,11 @@ def _decode(content: str | bytes) -> str:
         text.encode("utf-8")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
-        raise _UnreadableError(before.count(b"\n") + 1, f"not UTF-8: {error.reason}") from error
+        raise UnreadableError(before.count(b"\n") + 1, f"not UTF-8: {error.reason}") from error
     except UnicodeEncodeError as error:
-        raise _UnreadableError(str(error.object)[: error.start].count("\n") + 1, "not UTF-8: lone surrogate") from error
+        raise UnreadableError(str(error.object)[: error.start].count("\n") + 1, "not UTF-8: lone surrogate") from error
     if len(text) > MAX_CHARACTERS:
-        raise _UnreadableError(1, f"longer than {MAX_CHARACTERS} characters")
+        raise UnreadableError(1, f"longer than {MAX_CHARACTERS} characters")
     return text
 
 
@@ -159,15 +166,15 @@ def _scan(text: str) -> None:
     for event in yaml.parse(text, Loader=_LOADER):
         line = _line(event)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _UnreadableError(line, "anchors and aliases are not accepted")
+            raise UnreadableError(line, "anchors and aliases are not accepted")
         if getattr(event, "tag", None) is not None:
-            raise _UnreadableError(line, "explicit tags are not accepted")
+            raise UnreadableError(line, "explicit tags are not accepted")
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             depth += 1
         if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             depth -= 1
         if depth > MAX_DEPTH:
-            raise _UnreadableError(line, f"nested deeper than {MAX_DEPTH}")
+            raise UnreadableError(line, f"nested deeper than {MAX_DEPTH}")
 
 
 def _line(item: yaml.Node | yaml.Event) -> int:
@@ -184,7 +191,7 @@ def _construct(node: yaml.Node) -> Any:
     try:
         return node.value if node.tag == _STRING_TAG else SafeConstructor().construct_object(node)
     except (ValueError, OverflowError) as error:  # a date like 2026-13-45, a number of 5,000 digits
-        raise _UnreadableError(_line(node), f"value {shown(node.value)} cannot be read") from error
+        raise UnreadableError(_line(node), f"value {shown(node.value)} cannot be read") from error
 
 
 def _pairs(node: yaml.MappingNode) -> Iterator[tuple[str, Any]]:
@@ -193,8 +200,8 @@ def _pairs(node: yaml.MappingNode) -> Iterator[tuple[str, Any]]:
     for key, value in node.value:
         line = _line(key)
         if not isinstance(key, yaml.ScalarNode) or key.tag != _STRING_TAG:
-            raise _UnreadableError(line, "a key is not a string")
+            raise UnreadableError(line, "a key is not a string")
         if key.value in seen:
-            raise _UnreadableError(line, f"key {shown(key.value)} is there twice")
+            raise UnreadableError(line, f"key {shown(key.value)} is there twice")
         seen.add(key.value)
         yield key.value, _construct(value)
