@@ -13,6 +13,7 @@ import ijson
 import msgspec
 
 BATCH = 4_096
+_LOOK_AT = 20
 # An object whose list of records comes first, or after a few plain members or one flat object (totals, paging).
 _ITEMS = re.compile(
     rb'^\s*\{\s*(?:"[a-zA-Z]{1,40}"\s*:\s*(?:\{[^{}\[\]]{0,500}\}|"[^"\\]{0,100}"|\d{1,20})\s*,\s*){0,8}'
@@ -56,17 +57,18 @@ def framing_of(head: bytes) -> Framing:
     return Framing.OBJECTS if first.strip() == b"{" or goes_on else Framing.LINES
 
 
-def first_record(head: bytes, framing: Framing) -> bytes:
-    """Return the first record of an input as one JSON line, or what there is of it."""
+def first_records(head: bytes, framing: Framing) -> list[bytes]:
+    """Return the first records of an input as JSON lines: a few of them, because the first one may be torn."""
     if framing is Framing.LINES:
-        return next((line for line in head.removeprefix(_BOM).splitlines() if line.strip()), b"")
+        lines = head.removeprefix(_BOM).split(b"\n", _LOOK_AT)[:_LOOK_AT]
+        return [line for line in lines if line.strip()]
     try:
         stream = _Hashed(io.BytesIO(head), hashlib.blake2b())
         for element in ijson.items(stream, _PREFIX[framing], multiple_values=True, use_float=True):
-            return msgspec.json.encode(element)
+            return [msgspec.json.encode(element)]
     except (ijson.JSONError, ValueError, OverflowError, RecursionError):
         pass  # a head cut in the middle of the first record: there is nothing to show
-    return b""
+    return []
 
 
 class _Once(dict[str, Any]):

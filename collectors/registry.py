@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
-from collectors.framing import Framing, first_record, framing_of
+from collectors.framing import Framing, first_records, framing_of
 from discovery.model.errors import UnknownFormatError
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ def reader_class(name: str) -> type[RecordReader]:
 def sniff(head: bytes, label: str) -> tuple[str, Framing]:
     """Return the format and framing of an input from its first bytes; names play no part.
 
-    Raises :class:`UnknownFormatError` when no collector recognises the first record.
+    Raises :class:`UnknownFormatError` when no collector recognises any of the first records.
     """
     framing = framing_of(head)
-    record = first_record(head, framing)
-    for name, target in COLLECTORS.items():
-        if import_module(target.partition(":")[0]).sniff(record):
-            return name, framing
+    for record in first_records(head, framing):
+        for name, target in COLLECTORS.items():
+            if import_module(target.partition(":")[0]).sniff(record):
+                return name, framing
     raise UnknownFormatError(
         f"{label}: no collector recognises the content",
         hint=f"give --format one of: {', '.join(COLLECTORS)}; or check that the file holds flow logs",

@@ -109,11 +109,11 @@ def content_name(allow: Allow) -> str:
 
 
 def _slow(evidence: Evidence) -> str:
-    """Return the evidence that more of the same traffic does not change."""
+    """Return the evidence that more of the same traffic does not change: the amount is that of a day with traffic."""
     date = (_EPOCH + timedelta(microseconds=evidence.first_seen)).date().isoformat()
     sources = clean("+".join(sorted(evidence.sources)), MAX_NAME)
-    magnitude = len(str(max(evidence.flow_records, 1))) - 1
-    return f"first seen {date}, {sources or 'source unknown'}, ~10^{magnitude} flow records"
+    magnitude = len(str(max(evidence.flow_records // max(evidence.days, 1), 1))) - 1
+    return f"first seen {date}, {sources or 'source unknown'}, ~10^{magnitude} flow records a day"
 
 
 def _names(names: tuple[str, ...]) -> str:

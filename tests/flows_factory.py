@@ -1,343 +1,226 @@
-"""Small factories of flow records: an estate of pods, connections between them, and files of records.
-
-Records are Hubble's (Cilium 1.18, as ``sample_flows`` documents them) or Calico flow logs. A record is a plain dict,
-so a test may change any field before it writes the file. Times are seconds after ``START``.
-"""
+"""Small builders: Hubble records as JSON, canonical FLOWS rows, and what a lake holds, as plain Python values."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from discovery.app.options import SuggestOptions
-from discovery.app.suggest import Suggestion, suggest
-from discovery.learn.judge import Reason, Ruling
-from discovery.model.edge import Direction, Edge
-from discovery.model.intent import Allow, PolicyIntent, WorkloadPeer
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-Record = dict[str, Any]
+from collectors.hubble import HubbleReader
+from discovery.flows.engine import engine, parquet
+from discovery.flows.identity import workload_endpoint
+from discovery.flows.lake import Lake
+from discovery.flows.parts import PartWriter
+from discovery.flows.rollup import roll_up
+from discovery.flows.schema import FLOWS
+from discovery.flows.workloads import Workloads, read_workloads, unify
+from discovery.model.completeness import Completeness
 
-START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
-SYN: tuple[str, ...] = ("SYN",)
-SYN_ACK: tuple[str, ...] = ("SYN", "ACK")
-ACK: tuple[str, ...] = ("ACK",)
-RST: tuple[str, ...] = ("RST", "ACK")
-NODES: Mapping[str, str] = {"node-a": "192.168.56.11", "node-b": "192.168.56.12"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Party:
-    """One end of a flow. ``node`` is where a pod runs, None for everything that is no pod.
-
-    ``labels`` are pod labels; ``reserved`` are reserved identities (then the party is no pod); ``extra_labels`` are
-    further raw Cilium labels. ``owner`` is the workload's name as the local agent reports it.
-    """
-
-    address: str
-    namespace: str = ""
-    owner: str = ""
-    kind: str = "Deployment"
-    pod: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    account: str | None = None
-    reserved: tuple[str, ...] = ()
-    node: str | None = None
-    names: tuple[str, ...] = ()
-    cluster: str = "default"
-
-    def endpoint(self, *, local: bool) -> Record:
-        """Return the endpoint as a Hubble agent reports it: the owner is known at the pod's own node alone."""
-        if self.reserved:
-            return {"identity": 2, "labels": [f"reserved:{name}" for name in self.reserved]}
-        known = {
-            **self.labels,
-            "io.kubernetes.pod.namespace": self.namespace,
-            "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name": self.namespace,
-            "io.cilium.k8s.policy.cluster": self.cluster,
-        }
-        if self.account is not None:
-            known["io.cilium.k8s.policy.serviceaccount"] = self.account
-        found: Record = {
-            "identity": 4242,
-            "cluster_name": self.cluster,
-            "namespace": self.namespace,
-            "labels": sorted(f"k8s:{key}={value}" for key, value in known.items()),
-            "pod_name": self.pod,
-        }
-        if local and self.owner:
-            found["workloads"] = [{"name": self.owner, "kind": self.kind}]
-        return found
+START = datetime(2026, 11, 1, 10, tzinfo=UTC)
 
 
-def pod(name: str, address: str, **changes: Any) -> Party:
-    """Return a pod of the Deployment ``name`` in namespace ``shop`` with the label ``app=name``."""
-    plain = Party(
-        address=address,
-        namespace="shop",
-        owner=name,
-        pod=f"{name}-6c9f7d8b54-k2xqv",
-        labels={"app": name},
-        account=name,
-        node="node-a",
-    )
-    return replace(plain, **changes)
+def pod(app: str, *, number: int = 1, namespace: str = "shop", **more: Any) -> dict[str, Any]:
+    """Return a Hubble endpoint of one pod of a Deployment."""
+    return {
+        "identity": 4_000,
+        "namespace": namespace,
+        "labels": [f"k8s:app={app}", f"k8s:io.kubernetes.pod.namespace={namespace}"],
+        "pod_name": f"{app}-{number}",
+        "workloads": [{"name": app, "kind": "Deployment"}],
+        **more,
+    }
 
 
-def world(address: str, *names: str) -> Party:
-    """Return an external address as a dual-stack cluster reports it."""
-    return Party(address=address, reserved=("world", "world-ipv6" if ":" in address else "world-ipv4"), names=names)
+def entity(*names: str) -> dict[str, Any]:
+    """Return a Hubble endpoint with reserved labels."""
+    return {"identity": 0, "labels": [f"reserved:{name}" for name in names]}
 
 
-def reserved(*names: str, address: str = "192.168.56.11") -> Party:
-    """Return a reserved entity."""
-    return Party(address=address, reserved=names)
+def tcp(source: int = 40_000, destination: int = 8_080, *flags: str) -> dict[str, Any]:
+    """Return a TCP layer."""
+    return {"TCP": {"source_port": source, "destination_port": destination, "flags": dict.fromkeys(flags, True)}}
 
 
-# The estate that most tests need: a client, a server and the resolver, on two nodes.
-WEB = pod("web", "10.0.1.10")
-API = pod("api", "10.0.2.20", node="node-b", pod="api-7d4b9c6f8d-x5c2p")
-DNS = pod(
-    "coredns",
-    "10.0.2.53",
-    namespace="kube-system",
-    labels={"k8s-app": "kube-dns"},
-    node="node-b",
-    pod="coredns-76f75df574-lmgcf",
-)
+def stamp(seconds: float = 0) -> str:
+    """Return a time near the start of the tests' window, as Hubble writes it."""
+    return (START + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
 
 
-def stamp(seconds: float) -> str:
-    """Return a time in Hubble's notation."""
-    return (START + timedelta(seconds=seconds)).isoformat(timespec="microseconds").replace("+00:00", "000Z")
-
-
-def packet(
-    source: Party,
-    target: Party,
-    protocol: str = "TCP",
-    ports: tuple[int, int] | None = (40_000, 8080),
-    *,
-    at: float = 0,
-    reporter: str = "client",
-    reply: bool | None = False,
-    flags: tuple[str, ...] = SYN,
-    icmp: tuple[int, int] = (8, 0),
-    **fields: Any,
-) -> Record:
-    """Return one Hubble event of a packet from ``source`` to ``target``.
-
-    ``reporter`` is whose node reports: client (EGRESS) or server (INGRESS), as seen from the connection; for a reply
-    the client is the target. ``fields`` replace fields of the flow; None removes one.
-    """
-    initiator, responder = (target, source) if reply else (source, target)
-    node = (initiator if reporter == "client" else responder).node or "node-a"
-    layer: Record = {"type": icmp[0], "code": icmp[1]} if ports is None else {"source_port": ports[0]}
-    if ports is not None:
-        layer["destination_port"] = ports[1]
-    if protocol == "TCP" and flags:
-        layer["flags"] = dict.fromkeys(flags, True)
-    flow: Record = {
-        "time": stamp(at),
+def flow(**fields: Any) -> dict[str, Any]:
+    """Return a flow: the first packet of web -> cart:8080, accepted at the client; ``None`` leaves a field out."""
+    whole: dict[str, Any] = {
+        "time": stamp(),
         "verdict": "FORWARDED",
-        "IP": {
-            "source": source.address,
-            "destination": target.address,
-            "ipVersion": "IPv6" if ":" in source.address else "IPv4",
-        },
-        "l4": {protocol: layer},
-        "source": source.endpoint(local=source.node == node),
-        "destination": target.endpoint(local=target.node == node),
+        "IP": {"source": "10.0.0.1", "destination": "10.0.0.2", "ipVersion": "IPv4"},
+        "l4": tcp(40_000, 8_080, "SYN"),
+        "source": pod("web"),
+        "destination": pod("cart"),
         "Type": "L3_L4",
-        "node_name": f"default/{node}",
+        "node_name": "node-1",
         "event_type": {"type": 4},
-        "trace_observation_point": "TO_ENDPOINT" if (reporter == "server") != bool(reply) else "TO_STACK",
-        "traffic_direction": "EGRESS" if reporter == "client" else "INGRESS",
-        "is_reply": reply,
+        "traffic_direction": "EGRESS",
+        "trace_observation_point": "TO_ENDPOINT",
+        "is_reply": False,
+        **fields,
     }
-    if source.names:
-        flow["source_names"] = list(source.names)
-    if target.names:
-        flow["destination_names"] = list(target.names)
-    flow.update(fields)
-    flow = {key: value for key, value in flow.items() if value is not None}
-    return {"flow": flow, "node_name": f"default/{node}", "time": flow["time"]}
+    return {name: value for name, value in whole.items() if value is not None}
 
 
-def connection(
-    client: Party,
-    server: Party,
-    port: int = 8080,
-    protocol: str = "TCP",
-    *,
-    at: float = 0,
-    sport: int = 40_000,
-    ends: tuple[str, ...] = ("client", "server"),
-    answered: bool = True,
-    **fields: Any,
-) -> list[Record]:
-    """Return the events of one connection: the first packet and its answer, as each of ``ends`` reports them."""
-    found: list[Record] = []
-    for number, end in enumerate(ends):
-        moment = at + number * 0.001
-        found.append(packet(client, server, protocol, (sport, port), at=moment, reporter=end, **fields))
-        if answered:
-            back = packet(
-                server,
-                client,
-                protocol,
-                (port, sport),
-                at=moment + 0.01,
-                reporter=end,
-                reply=True,
-                flags=SYN_ACK,
-                **fields,
-            )
-            found.append(back)
+def reply(**fields: Any) -> dict[str, Any]:
+    """Return the answer to :func:`flow`, as Hubble writes it: ends swapped."""
+    swapped: dict[str, Any] = {
+        "IP": {"source": "10.0.0.2", "destination": "10.0.0.1"},
+        "l4": tcp(8_080, 40_000, "SYN", "ACK"),
+        "source": pod("cart"),
+        "destination": pod("web"),
+        "is_reply": True,
+    }
+    return flow(**{**swapped, **fields})
+
+
+def event(inner: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a flow wrapped as the exporter writes it."""
+    found = {"flow": dict(inner), "node_name": inner.get("node_name"), "time": inner.get("time")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def line(record: Mapping[str, Any]) -> bytes:
+    """Return one wrapped flow as one JSON line without its newline."""
+    return json.dumps(event(record), separators=(",", ":")).encode()
+
+
+def lines(records: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return wrapped flows as an exporter file."""
+    return b"".join(line(record) + b"\n" for record in records)
+
+
+@dataclass(slots=True)
+class Sunk:
+    """What a reader handed over."""
+
+    tables: list[pa.Table] = field(default_factory=list)
+    completeness: Completeness = field(default_factory=Completeness)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of all batches."""
+        return [row for table in self.tables for row in table.to_pylist()]
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """Return the only row."""
+        (only,) = self.rows
+        return only
+
+    @property
+    def bad_lines(self) -> list[int]:
+        """Return the numbers of the located lines."""
+        return [bad.line for bad in self.completeness.rejected]
+
+
+def read(*content: bytes, first_line: int = 1, cluster: str = "default") -> Sunk:
+    """Read lines with the Hubble reader, all in one call."""
+    sunk = Sunk()
+    reader = HubbleReader(sunk.tables.append, label="input", ingest_id="run", default_cluster=cluster)
+    reader.read_lines(list(content), first_line)
+    reader.finish()
+    sunk.completeness = reader.account.completeness()
+    return sunk
+
+
+def read_flow(**fields: Any) -> dict[str, Any]:
+    """Read one flow and return its row; it must not be rejected."""
+    sunk = read(line(flow(**fields)))
+    assert sunk.completeness.rejected == ()
+    return sunk.row
+
+
+# ---------------------------------------------------------------------------------------------- canonical rows
+
+CLIENT = workload_endpoint(cluster=None, namespace="shop", pod="web-1", labels={"app": "web"}, workloads=[("web", "Deployment")])
+SERVER = workload_endpoint(cluster=None, namespace="shop", pod="cart-1", labels={"app": "cart"}, workloads=[("cart", "Deployment")])
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    """Return a canonical FLOWS row: web -> cart:8080 over TCP, accepted, the handshake's first packet."""
+    whole: dict[str, Any] = dict.fromkeys(FLOWS.names)
+    whole.update(
+        time=START, source="hubble", node="node-1", observation_point="TO_ENDPOINT", verdict="accepted",
+        reporter="client", protocol="TCP", initiator="source", direction_evidence="handshake",
+        client_address="10.0.0.1", client_port=40_000, client_kind="workload", client_identity=CLIENT.identity,
+        client_pod="web-1", server_address="10.0.0.2", server_port=8_080, server_kind="workload",
+        server_identity=SERVER.identity, server_pod="cart-1", flow_records=1, ingest_id="run", cluster="default",
+    )  # fmt: skip
+    whole.update(fields)
+    whole["date"] = whole["time"].date()
+    return whole
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return canonical rows as a FLOWS table."""
+    return pa.Table.from_pylist([dict(one) for one in rows], schema=FLOWS)
+
+
+def write_parts(folder: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Write canonical rows as part files below a folder; returns their paths."""
+    if not rows:
+        return ()
+    writer = PartWriter(folder)
+    writer.write(table(rows))
+    return tuple(str(folder / part.path) for part in writer.close())
+
+
+def known_workloads() -> Workloads:
+    """Return the workloads of :func:`row`."""
+    return unify(
+        {
+            "identity": info.identity, "cluster": "default", "namespace": info.namespace, "kind": info.workload_kind,
+            "name": info.workload_name, "name_source": "reported", "labels": list(info.labels),
+            "service_account": None, "namespace_labels": [], "valid_from": 0, "valid_to": 1,
+        }
+        for info in (CLIENT, SERVER)
+    )  # fmt: skip
+
+
+def edges_of(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the EDGES rows of canonical rows."""
+    with engine(threads=1) as connection:
+        found: list[dict[str, Any]] = roll_up(connection, write_parts(folder, rows), known_workloads()).to_pylist()
     return found
 
 
-def dropped(
-    client: Party, server: Party, port: int = 8080, protocol: str = "TCP", *, reporter: str = "server", at: float = 0,
-    reason: str = "POLICY_DENIED", sport: int = 40_000,
-) -> Record:  # fmt: skip
-    """Return the drop of a first packet at one end."""
-    codes = {"POLICY_DENIED": 133, "POLICY_DENY": 181}
-    return packet(
-        client,
-        server,
-        protocol,
-        (sport, port),
-        at=at,
-        reporter=reporter,
-        verdict="DROPPED",
-        drop_reason=codes.get(reason, 155),
-        drop_reason_desc=reason,
-        event_type={"type": 1, "sub_type": codes.get(reason, 155)},
-        trace_observation_point=None,
-        is_reply=None,
-    )
+# ------------------------------------------------------------------------------------------------------- lakes
 
 
-def lookups(*clients: Party, at: float = 0) -> list[Record]:
-    """Return one answered DNS query per client, seen from both ends."""
-    found: list[Record] = []
-    for number, client in enumerate(clients):
-        found += connection(client, DNS, 53, "UDP", at=at + number * 0.1, sport=50_000 + number)
+def lake_rows(lake: Path) -> list[dict[str, Any]]:
+    """Return the FLOWS rows of a lake's snapshot, in a fixed order, without the id of their run."""
+    files = Lake(lake).snapshot().flows
+    if not files:
+        return []
+    with engine(threads=1) as connection:
+        cursor = connection.execute(f"SELECT * EXCLUDE (ingest_id) FROM {parquet(files)}")
+        names = [column[0] for column in cursor.description or ()]
+        rows = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+    return sorted(rows, key=repr)
+
+
+def lake_edges(lake: Path) -> list[dict[str, Any]]:
+    """Return the EDGES rows of a lake's snapshot."""
+    snapshot = Lake(lake).snapshot()
+    with engine(threads=1) as connection:
+        found: list[dict[str, Any]] = roll_up(
+            connection, snapshot.flows, read_workloads(snapshot.workloads)
+        ).to_pylist()
     return found
 
 
-def lost(events: int, at: float = 0) -> Record:
-    """Return Hubble's own record of lost events."""
-    count = {"source": "HUBBLE_RING_BUFFER", "num_events_lost": str(events)}
-    return {"lost_events": count, "node_name": "default/node-a", "time": stamp(at)}
-
-
-def calico(client: Party, server: Party, port: int, protocol: str = "tcp", **fields: Any) -> Record:
-    """Return one Calico flow log of an allowed connection, as the server's Felix reports it."""
-    start = int(START.timestamp())
-    found: Record = {
-        "start_time": start,
-        "end_time": start + 300,
-        "host": "node-a",
-        "action": "allow",
-        "reporter": "dst",
-        "proto": protocol,
-        "dest_port": port,
-        "source_port": None,
-        "num_flows": 1,
-        "num_flows_started": 1,
-        "num_flows_completed": 1,
-        "packets_in": 4,
-        "packets_out": 4,
-        "bytes_in": 400,
-        "bytes_out": 400,
-    }
-    for side, party in (("source", client), ("dest", server)):
-        found |= {
-            f"{side}_ip": party.address if party.reserved else None,
-            f"{side}_name": "-",
-            f"{side}_name_aggr": "pub" if party.reserved else f"{party.owner}-6c9f7d8b54-*",
-            f"{side}_namespace": party.namespace or "-",
-            f"{side}_type": "net" if party.reserved else "wep",
-            f"{side}_labels": {"labels": sorted(f"{key}={value}" for key, value in party.labels.items())},
-        }
-    return found | fields
-
-
-def text_of(records: Iterable[Record]) -> str:
-    """Return records as JSON lines."""
-    return "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A run of ``suggest`` with its output in reach."""
-
-    suggestion: Suggestion
-    folder: Path
-
-    @property
-    def learned(self) -> tuple[Edge, ...]:
-        """Return the learned edges."""
-        return tuple(one.edge for one in self.suggestion.learned.judged if one.ruling is Ruling.LEARN)
-
-    @property
-    def edges(self) -> tuple[str, ...]:
-        """Return the learned edges as text, sorted."""
-        return tuple(sorted(str(edge) for edge in self.learned))
-
-    @property
-    def unlearned(self) -> dict[str, Reason | None]:
-        """Return edges that were not learned, as text, with the reason."""
-        return {str(one.edge): one.reason for one in self.suggestion.learned.judged if one.ruling is not Ruling.LEARN}
-
-    @property
-    def isolated(self) -> tuple[str, ...]:
-        """Return the isolated directions as ``namespace/name direction``, sorted."""
-        isolated = [one for one in self.suggestion.learned.intents if one.isolate]
-        return tuple(sorted(f"{one.workload} {one.direction}" for one in isolated))
-
-    def peer(self, name: str) -> WorkloadPeer:
-        """Return the peer that names the workload ``namespace/name``."""
-        choices = self.suggestion.learned.choices
-        selector = next(choice.selector for ref, choice in choices.items() if str(ref) == name)
-        assert selector is not None, f"nothing selects {name}"
-        return WorkloadPeer(selector=selector)
-
-    def intent(self, workload: str, direction: Direction) -> PolicyIntent:
-        """Return the one intent of ``namespace/name`` in a direction."""
-        known = self.suggestion.learned.intents
-        wanted = [one for one in known if (str(one.workload), one.direction) == (workload, direction)]
-        assert len(wanted) == 1, f"{len(wanted)} intents of {workload} {direction}"
-        return wanted[0]
-
-    def allows(self, workload: str, direction: Direction) -> tuple[Allow, ...]:
-        """Return the allows of a workload in a direction."""
-        return self.intent(workload, direction).allows
-
-    def policies(self) -> dict[str, str]:
-        """Return path -> text of every written policy."""
-        return {
-            str(path.relative_to(self.folder)): path.read_text("utf-8") for path in sorted(self.folder.rglob("*.yaml"))
-        }
-
-    def codes(self) -> set[str]:
-        """Return the codes of all diagnostics."""
-        return {one.code for one in self.suggestion.diagnostics}
-
-
-def run(folder: Path, *inputs: Iterable[Record], options: SuggestOptions | None = None) -> Run:
-    """Write each input as one file below ``folder``, run ``suggest`` and return what it did."""
-    given = folder / "input"
-    given.mkdir(parents=True, exist_ok=True)
-    paths: list[str | Path] = []
-    for number, records in enumerate(inputs):
-        path = given / f"flows-{number}.jsonl"
-        path.write_text(text_of(records), encoding="utf-8")
-        paths.append(path)
-    output = folder / "output"
-    return Run(suggestion=suggest(paths, output, options or SuggestOptions(workers=0)), folder=output)
+def lake_accounts(lake: Path) -> list[dict[str, Any]]:
+    """Return the INGESTS rows of a lake's snapshot, sorted by input."""
+    found = [one for file in Lake(lake).snapshot().ingests for one in pq.read_table(file, partitioning=None).to_pylist()]
+    return sorted(found, key=lambda one: (one["input"], one["ingest_id"]))

@@ -503,7 +503,7 @@ def test_field_json_array_memory(tmp_path: Path) -> None:
     (folder / "flows.json").write_text(json.dumps(records, indent=1), encoding="utf-8")
     arguments = ["suggest", str(folder / "flows.json"), "-o", str(folder / "output"), "--workers", "0"]
     assert CliRunner().invoke(cli, arguments).exit_code == 0
-    array = {str(path.relative_to(folder)): path.read_text("utf-8") for path in sorted(folder.rglob("*.yaml"))}
+    array = {str(path.relative_to(folder / "output")): path.read_text("utf-8") for path in sorted(folder.rglob("*.yaml"))}
     assert array == lines.policies()
 
 

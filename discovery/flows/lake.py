@@ -57,8 +57,7 @@ class Lake:
         misread = [part for part in self.path.parts if "%" in part or part.startswith(_PARTITION_MARKS)]
         if misread:
             raise LakeError(
-                f"{path}: a lake cannot live in a folder named {misread[0]!r}: readers would take it for an escape or a "
-                "partition",
+                f"{path}: no lake can live below {misread[0]!r}, which readers take for an escape or a partition",
                 hint="give a path without % and without parts that begin with cluster= or date=",
             )
         for name in TABLES:

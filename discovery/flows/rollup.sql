@@ -33,12 +33,13 @@ GROUP BY
     l7_protocol, drop_reason, date
 
 -- name: points
--- Where a source shows replies at all: only there may silence count as "unanswered".
+-- Where a source shows replies at all: only there may silence count as "unanswered". An export filter may keep the
+-- answers of one protocol and not of another, and may change from day to day.
 CREATE OR REPLACE TEMP TABLE points AS
-SELECT source, node, reporter
+SELECT source, node, reporter, protocol, date
 FROM cells
 WHERE establishment IN ('established', 'refused')
-GROUP BY source, node, reporter
+GROUP BY source, node, reporter, protocol, date
 
 -- name: keyed
 -- Cells with their edge key. Workload identities become workload numbers; the direction is known or not.
@@ -55,7 +56,7 @@ FROM cells c
 LEFT JOIN workload_of cw ON cw.identity = c.client_identity
 LEFT JOIN workload_of sw ON sw.identity = c.server_identity
 LEFT JOIN points p ON p.source = c.source AND p.node IS NOT DISTINCT FROM c.node
-    AND p.reporter IS NOT DISTINCT FROM c.reporter
+    AND p.reporter IS NOT DISTINCT FROM c.reporter AND p.protocol = c.protocol AND p.date = c.date
 
 -- name: sums
 -- One row per edge. Records are counted per reporter and observation point, and the largest count is taken:

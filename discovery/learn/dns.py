@@ -69,15 +69,11 @@ def dns_additions(workload: WorkloadRef, allows: Iterable[Allow], resolvers: tup
         peer = WorkloadPeer(selector=resolver.selector)
         for protocol in _PROTOCOLS:
             if (peer, protocol, resolver.port) not in given:
-                why = (
-                    "answers too large for UDP come over TCP"
-                    if used
-                    else "no name look-up was seen, and it must stay possible"
-                )
+                why = "large answers come over TCP" if used else "no look-up was seen, and names must still resolve"
                 additions.append(
                     Allow(
                         peer=peer, protocol=protocol, ports=PortSet.of(resolver.port), origin=Origin.DNS,
-                        reason=f"{resolver.workload} resolves names for this cluster: {why}",
+                        reason=why,
                     )
                 )  # fmt: skip
     return tuple(additions)

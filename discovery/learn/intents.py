@@ -11,7 +11,7 @@ import networkx as nx
 from discovery.learn.dns import dns_additions, find_resolvers
 from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
-from discovery.learn.peers import NodeAddresses, entity_addresses, peer_of, split_external
+from discovery.learn.peers import NodeAddresses, entity_addresses, is_private, peer_of, split_external
 from discovery.learn.selectors import Basis, Choice, choose_all
 from discovery.learn.system import is_system
 from discovery.model.diagnostics import Diagnostic, Level
@@ -81,6 +81,7 @@ def learn(
                 intent = replace(intent, allows=tuple(sorted((*intent.allows, *added), key=_allow_order)))
                 diagnostics += _dns_diagnostics(intent)
             intents.append(intent)
+    diagnostics += _private_externals(intents)
     return Learned(
         intents=tuple(intents),
         judged=judged,
@@ -232,6 +233,31 @@ def _selector_diagnostics(choice: Choice) -> list[Diagnostic]:
             hint="give its pods a label of their own, for example app.kubernetes.io/name",
         )
     ]
+
+
+def _private_externals(intents: list[PolicyIntent]) -> list[Diagnostic]:
+    """Warn about private external peers: a source also says "world" for pods and nodes that it does not know."""
+    found = []
+    for intent in intents:
+        private = sorted(
+            prefix
+            for allow in intent.allows
+            if intent.isolate and isinstance(allow.peer, CidrPeer)
+            for prefix in allow.peer.prefixes
+            if is_private(prefix)
+        )
+        if private:
+            shown = ", ".join(private[:3]) + (f" and {len(private) - 3} more" if len(private) > 3 else "")
+            found.append(
+                Diagnostic(
+                    code="private-external-peer",
+                    level=Level.WARNING,
+                    subject=str(intent.workload),
+                    message=f"{intent.direction}: {shown} is private and the source calls it external",
+                    hint="if it is a pod or a node, a rule by address may not match it: find out before enforcing",
+                )
+            )
+    return found
 
 
 def _dns_diagnostics(intent: PolicyIntent) -> list[Diagnostic]:

@@ -14,6 +14,16 @@ from discovery.model.workload import EndpointKind, WorkloadRef
 _NODES = (EndpointKind.HOST, EndpointKind.REMOTE_NODE, EndpointKind.KUBE_APISERVER)
 
 
+# Where pods and nodes usually live: RFC 1918, RFC 6598 (shared), RFC 4193 (unique local).
+_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
+
+
+def is_private(prefix: str) -> bool:
+    """Say whether a prefix lies in the ranges that clusters use for pods and nodes."""
+    network = ip_network(prefix)
+    return any(network.version == own.version and network.subnet_of(own) for own in _PRIVATE)  # type: ignore[arg-type]
+
+
 def cover(addresses: Iterable[str]) -> tuple[str, ...]:
     """Return the minimal exact cover of addresses as canonical prefixes, IPv4 first: it holds these and no others."""
     networks = [ip_network(address) for address in sorted(set(addresses))]

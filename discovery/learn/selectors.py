@@ -90,8 +90,11 @@ def _candidates(workload: WorkloadRef, versions: list[WorkloadVersion]) -> list[
 def _smallest(candidates: list[tuple[str, str]], others: list[WorkloadVersion], least: int) -> Labels | None:
     """Return the first smallest set of pairs that none of the others carries, or None."""
     carries = [{row for row, other in enumerate(others) if pair in set(other.labels.pairs)} for pair in candidates]
+    named = any(key not in VERSION_KEYS for key, _ in candidates)
     for size in range(least, min(MAX_LABELS, len(candidates)) + 1):
         for chosen in combinations(range(len(candidates)), size):
+            if chosen and all(candidates[row][0] in VERSION_KEYS for row in chosen) and named:
+                continue  # "version=v2" alone would take in the next thing that calls itself v2
             left = set(range(len(others)))
             for row in chosen:
                 left &= carries[row]

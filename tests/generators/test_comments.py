@@ -28,7 +28,7 @@ def lines_of(*allows: Allow) -> list[str]:
 def test_an_observed_allow_says_since_when_from_where_and_how_much() -> None:
     """First-seen date, sources, order of magnitude and evidence id stand on one line."""
     assert lines_of(observed(pods(app="frontend"), 8080)) == [
-        "shop/frontend: first seen 2026-11-01, hubble, ~10^3 flow records, evidence 3fa9c1d2"
+        "shop/frontend: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 3fa9c1d2"
     ]
 
 

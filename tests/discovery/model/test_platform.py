@@ -1,0 +1,78 @@
+"""Parsing of declared platforms."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from discovery.model.errors import OptionError
+from discovery.model.intent import Dialect
+from discovery.model.platform import ASSUMED_VERSIONS, SETTINGS, default_platform, parse_platforms
+
+
+def test_nothing_declared_assumes_supported_releases() -> None:
+    """Every dialect has a platform; undeclared ones say that they are assumed."""
+    found = parse_platforms([])
+    assert set(found) == set(Dialect)
+    assert found == {dialect: default_platform(dialect) for dialect in Dialect}
+    assert str(found[Dialect.CILIUM]) == "cilium 1.18 (assumed)"
+
+
+def test_declared_platforms_replace_assumed_ones() -> None:
+    """Items may be separated by commas or given apart; patch levels do not matter; the last one counts."""
+    found = parse_platforms(["cilium=1.16.3,calico=3.29;staged=false", "cilium=1.17"])
+    assert found[Dialect.CILIUM].version == (1, 17)
+    assert found[Dialect.CALICO].setting("staged") == "false"
+    assert found[Dialect.CALICO].declared
+    assert str(found[Dialect.CALICO]) == "calico 3.29 (staged=false)"
+    assert not found[Dialect.KUBERNETES].declared
+
+
+@given(st.sampled_from(Dialect), st.integers(0, 9_999), st.integers(0, 9_999), st.data())
+def test_text_and_platform_agree(dialect: Dialect, major: int, minor: int, data: st.DataObject) -> None:
+    """Every known setting and version reads back as declared."""
+    chosen = {name: data.draw(st.sampled_from(values)) for name, values in SETTINGS[dialect].items()}
+    text = f"{dialect}={major}.{minor}" + "".join(f";{name}={value}" for name, value in chosen.items())
+    found = parse_platforms([text])[dialect]
+    assert (found.version, dict(found.settings), found.declared) == ((major, minor), chosen, True)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "",
+        "cilium",
+        "cilium=",
+        "cilium=1",
+        "cilium=v1.18",
+        "cilium=1.18;",
+        "cilium=1.18;policy-cidr-match-mode",
+        "cilium=1.18;policy-cidr-match-mode=pods",
+        "cilium=1.18;enforcer=strict",
+        "istio=1.20",
+        "Cilium=1.18",
+        "cilium=99999.1",
+        "cilium=-1.18",
+    ],
+)
+def test_unknown_platforms_are_refused_with_a_hint(item: str) -> None:
+    """What is not known is never guessed: a clear error that says what to write."""
+    with pytest.raises(OptionError) as caught:
+        parse_platforms([item])
+    assert caught.value.hint
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_platform_or_the_one_error(text: str) -> None:
+    """No text crashes the parser."""
+    try:
+        found = parse_platforms([text])
+    except OptionError:
+        return
+    assert set(found) == set(Dialect)
+
+
+def test_assumed_versions_are_complete() -> None:
+    """Every dialect has an assumed version and a table of settings."""
+    assert set(ASSUMED_VERSIONS) == set(SETTINGS) == set(Dialect)

@@ -1,0 +1,328 @@
+"""The shop estate against its hand-written truth: what is learned, what is not, what is isolated, what is written.
+
+The truth and the expected manifests were written by hand, without looking at any output; nothing here refreshes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from discovery.app.ingest import ingest
+from discovery.app.options import IngestOptions, SuggestOptions
+from discovery.app.suggest import Suggestion, seen_isolated, suggest
+from discovery.flows.lake import Lake
+from discovery.learn.judge import Reason, Ruling
+from discovery.learn.peers import cover
+from discovery.model.edge import Direction, Edge, Endpoint, Protocol
+from discovery.model.intent import CidrPeer, Origin
+from discovery.model.ports import PortSet
+from discovery.model.workload import EndpointKind, Labels
+from discovery.verify.read import read_policies
+from discovery.verify.rules import CidrMatch, EntityMatch, PeerMatch, PodMatch, ReadPolicy
+from sample_flows import build
+
+REASONS = {
+    "denied": Reason.DENIED,
+    "conflict": Reason.CONFLICT,
+    "audit": Reason.AUDIT,
+    "refused": Reason.REFUSED,
+    "unanswered": Reason.UNANSWERED,
+    "fault": Reason.FAULT,
+    "neighbour-noise": Reason.LINK_LOCAL,
+    "direction-unknown": Reason.DIRECTION,
+}
+
+EXPECTED = sorted(
+    str(path.relative_to(Path(__file__).parent.parent / "sample_flows" / "expected"))
+    for path in (Path(__file__).parent.parent / "sample_flows" / "expected").rglob("*.yaml")
+)
+
+Key = tuple[str, str, str, str]
+Content = dict[tuple[PeerMatch, Protocol], tuple[PortSet, frozenset[int]]]
+
+
+@pytest.fixture(scope="module")
+def truth(repo: Path) -> Any:
+    """Return the truth of the estate."""
+    return yaml.safe_load((repo / "sample_flows" / "truth.yaml").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def learned(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Suggestion:
+    """Return what the Hubble log of the estate suggests, with the defaults of the command line."""
+    output = tmp_path_factory.mktemp("shop")
+    return suggest(repo / "sample_flows" / "shop-hubble.jsonl", output, SuggestOptions(workers=0))
+
+
+def end_name(end: Endpoint) -> str:
+    """Return an end in the truth's words."""
+    if end.workload is not None:
+        return str(end.workload)
+    return "external" if end.kind is EndpointKind.EXTERNAL else end.kind.value
+
+
+def edge_key(edge: Edge) -> Key:
+    """Return what identifies an edge, in the truth's words."""
+    content = edge.port if edge.protocol is not None and edge.protocol.has_ports else f"type {edge.icmp_type}"
+    return end_name(edge.client), end_name(edge.server), str(edge.protocol), str(content)
+
+
+def truth_key(row: Mapping[str, Any]) -> Key:
+    """Return what identifies an edge of the truth."""
+    content = row["port"] if "port" in row else f"type {row['icmp_type']}"
+    return row["client"], row["server"], row["protocol"], str(content)
+
+
+def ruled(suggestion: Suggestion, *rulings: Ruling) -> list[tuple[Edge, Reason | None]]:
+    """Return the edges with one of the rulings."""
+    return [(one.edge, one.reason) for one in suggestion.learned.judged if one.ruling in rulings]
+
+
+def test_the_logs_are_what_the_script_writes(repo: Path, tmp_path: Path) -> None:
+    """The committed logs are the bytes that ``python -m sample_flows.build`` writes."""
+    build.write(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["shop-calico.jsonl", "shop-hubble-lossy.jsonl", "shop-hubble.jsonl"]
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (repo / "sample_flows" / name).read_bytes()
+
+
+def test_learned_edges_are_the_truth(learned: Suggestion, truth: Any) -> None:
+    """Exactly the true edges are learned, with the evidence that the log offers for their direction."""
+    found = {edge_key(edge): edge for edge, _ in ruled(learned, Ruling.LEARN)}
+    wanted = {truth_key(row): row for row in truth["edges"]}
+    assert sorted(found) == sorted(wanted)
+    told = {key: (edge.evidence_class.value, edge.establishment.value) for key, edge in found.items()}
+    meant = {key: (row["evidence"], row.get("establishment", "established")) for key, row in wanted.items()}
+    assert told == meant
+
+
+def test_external_ends_are_the_truth(learned: Suggestion, truth: Any) -> None:
+    """Outside addresses, their number, their names and their cover are those of the truth."""
+    found = {edge_key(edge): edge for edge, _ in ruled(learned, Ruling.LEARN)}
+    for row in truth["edges"]:
+        edge = found[truth_key(row)]
+        side = edge.server if row["server"] == "external" else edge.client if row["client"] == "external" else None
+        if side is None:
+            continue
+        assert list(cover(side.addresses)) == row["cover"]
+        assert side.distinct_addresses == row.get("distinct_addresses", len(row.get("addresses", ())))
+        assert sorted(side.addresses) == sorted(row.get("addresses", side.addresses))
+        assert list(side.names) == row.get("names", [])
+
+
+def test_entity_addresses_are_the_truth(learned: Suggestion, truth: Any) -> None:
+    """The addresses of nodes and of the API server are those of the truth, where it tells them."""
+    found = {edge_key(edge): edge for edge, _ in ruled(learned, Ruling.LEARN)}
+    for row in truth["edges"]:
+        edge = found[truth_key(row)]
+        for side, end in (("client", edge.client), ("server", edge.server)):
+            if "addresses" in row and row[side] in ("host", "remote-node", "kube-apiserver"):
+                assert sorted(end.addresses) == sorted(row["addresses"])
+
+
+def test_what_is_not_learned_is_the_truth(learned: Suggestion, truth: Any) -> None:
+    """Nothing else was seen but what the truth lists as not to be learned, for the reason that it gives."""
+    wanted: set[tuple[str, str, str, Reason]] = set()
+    for row in truth["not_learned"]:
+        clients, servers = (row[side] if isinstance(row[side], list) else [row[side]] for side in ("client", "server"))
+        for client in clients:
+            for server in servers:
+                if client != server:
+                    wanted.add((client, server, row["protocol"], REASONS[row["reason"]]))
+    found = {
+        (end_name(edge.client), end_name(edge.server), str(edge.protocol), reason)
+        for edge, reason in ruled(learned, Ruling.REVIEW, Ruling.UNDECIDED)
+    }
+    multicast = {one for one in wanted if one[1].startswith("ff02")}
+    assert {one for one in found if one[1] not in ("external", "unresolved", "remote-node")} == {
+        one for one in wanted - multicast if one[1] != "external"
+    }
+    for client, _, protocol, reason in multicast:
+        assert [one for one in found if (one[0], one[2], one[3]) == (client, protocol, reason)]
+    outside = {
+        (row["client"], REASONS[row["reason"]], *row["addresses"]) for row in truth["not_learned"] if "addresses" in row
+    }
+    assert outside == {
+        (end_name(edge.client), reason, *edge.server.addresses)
+        for edge, reason in ruled(learned, Ruling.REVIEW, Ruling.UNDECIDED)
+        if edge.server.kind is EndpointKind.EXTERNAL and edge.protocol is not Protocol.ICMPV6
+    }
+
+
+def test_scan_collapses_to_one_edge(learned: Suggestion) -> None:
+    """The scan of sixty ports is one reviewed edge that counts its ports."""
+    scan = [edge for edge, _ in ruled(learned, Ruling.REVIEW) if end_name(edge.client) == "payments/toolbox"]
+    assert [(end_name(edge.server), edge.collapsed_ports) for edge in scan] == [("data/postgres", 60)]
+
+
+def test_selectors_are_the_truth(learned: Suggestion, truth: Any) -> None:
+    """Each workload is selected by the labels, or the service account, that the truth says."""
+    found = {}
+    for ref, choice in learned.learned.choices.items():
+        assert choice.selector is not None, ref
+        found[str(ref)] = (ref.kind, choice.selector.labels, choice.selector.service_account)
+    wanted = {}
+    for row in truth["workloads"]:
+        told = row["selector"] if row["selector"] is not None else row["selector_with_service_account"]["labels"]
+        account = row.get("selector_with_service_account", {}).get("service_account")
+        wanted[f"{row['namespace']}/{row['name']}"] = (row["kind"], Labels.of(told), account)
+    assert found == wanted
+
+
+def test_isolated_directions_are_the_truth(learned: Suggestion, truth: Any) -> None:
+    """A direction is isolated exactly where an edge was learned and the truth does not forbid it."""
+    forbidden = {(row["workload"], row["direction"]) for row in truth["must_not_isolate"]}
+    touched = {(row["client"], "egress") for row in truth["edges"]} | {
+        (row["server"], "ingress") for row in truth["edges"]
+    }
+    own = {f"{row['namespace']}/{row['name']}" for row in truth["workloads"] if row["namespace"] != "kube-system"}
+    wanted = {(name, direction) for name, direction in touched if name in own} - forbidden
+    found = {(str(one.workload), one.direction.value) for one in learned.learned.intents if one.isolate}
+    assert found == wanted
+
+
+def test_existing_isolation_is_the_truth(learned: Suggestion, truth: Any) -> None:
+    """Directions that policies of the cluster isolate already are found in the flows, and no others.
+
+    Rule 7: allows without isolation would open traffic there. Refusing them elsewhere costs a policy for nothing.
+    An explicit deny isolates too: the truth tells it as a denied edge (drop reason POLICY_DENY).
+    """
+    edges = [one.edge for one in learned.learned.judged]
+    wanted = {(row["workload"], row["direction"]) for row in truth["existing_isolation"]}
+    wanted |= {(row["client"], "egress") for row in truth["not_learned"] if row.get("drop_reason") == "POLICY_DENY"}
+    assert {(str(workload), direction.value) for workload, direction in seen_isolated(edges)} == wanted
+
+
+def test_what_a_dialect_cannot_say_is_the_truth(learned: Suggestion, truth: Any) -> None:
+    """Each dialect writes every isolated direction but those it cannot say, or that are isolated already."""
+    isolated = {(str(one.workload), one.direction.value) for one in learned.learned.intents if one.isolate}
+    already = {(row["workload"], row["direction"]) for row in truth["existing_isolation"]} | {
+        ("payments/fraud-check", "egress")
+    }
+    for one in learned.rendered:
+        dialect = one.platform.dialect.value
+        written = {
+            (str(artifact.workload), direction.value) for artifact in one.artifacts for direction in artifact.isolates
+        }
+        missing = {(row["workload"], row["direction"]) for row in truth["inexpressible"][dialect]}
+        assert isolated - written == missing | (already & isolated if dialect == "cilium" else set()), dialect
+
+
+def test_dns_additions_are_the_truth(learned: Suggestion, truth: Any) -> None:
+    """DNS is added exactly where the truth says that nobody was seen to use it."""
+    found: dict[str, set[str]] = {}
+    for intent in learned.learned.intents:
+        for allow in intent.allows:
+            if allow.origin is Origin.DNS:
+                found.setdefault(str(intent.workload), set()).add(allow.protocol.value)
+    wanted: dict[str, set[str]] = {name: {"UDP", "TCP"} for name in truth["dns_additions"]["both"]}
+    wanted |= {name: {"TCP"} for name in truth["dns_additions"]["tcp"]}
+    isolated = {
+        str(one.workload) for one in learned.learned.intents if one.isolate and one.direction is Direction.EGRESS
+    }
+    assert found == {name: added for name, added in wanted.items() if name in isolated}
+
+
+def content_of(policy: ReadPolicy) -> Content:
+    """Return what a policy allows, per peer and protocol: how rules are grouped says nothing."""
+    found: Content = {}
+    for rule in policy.rules:
+        for peer in rule.peers:
+            assert isinstance(peer, PodMatch | EntityMatch | CidrMatch)
+            singles = [CidrMatch(prefixes=(one,)) for one in peer.prefixes] if isinstance(peer, CidrMatch) else [peer]
+            for single in singles:
+                ports, types = found.get((single, rule.protocol), (PortSet(), frozenset()))
+                found[single, rule.protocol] = (ports | rule.ports, types | frozenset(rule.icmp_types))
+    return found
+
+
+def table_of(policies: Iterable[ReadPolicy]) -> dict[Direction, tuple[ReadPolicy, Content]]:
+    """Return the canonical rule table of one manifest."""
+    return {policy.direction: (replace(policy, rules=(), source=""), content_of(policy)) for policy in policies}
+
+
+def frame_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything of a manifest but its rules."""
+    spec = {key: value for key, value in document["spec"].items() if key not in ("ingress", "egress")}
+    return {**{key: document[key] for key in ("apiVersion", "kind", "metadata")}, "spec": spec}
+
+
+@pytest.mark.parametrize("path", EXPECTED)
+def test_written_files_mean_what_was_written_by_hand(learned: Suggestion, repo: Path, path: str) -> None:
+    """A generated manifest means what the hand-written one means, and is equal in everything but its rules."""
+    texts = [(repo / "sample_flows" / "expected" / path).read_text("utf-8"), (learned.folder / path).read_text("utf-8")]
+    wanted, found = (read_policies({path: text}) for text in texts)
+    assert not wanted.diagnostics
+    assert not found.diagnostics
+    assert table_of(found.policies) == table_of(wanted.policies)
+    first, second = (yaml.safe_load(text) for text in texts)
+    assert frame_of(second) == frame_of(first)
+
+
+def test_secrets_never_leave_ingest(repo: Path, truth: Any, learned: Suggestion, tmp_path: Path) -> None:
+    """No secret of the log is in any output file, nor in any column of any part of a lake."""
+    source = repo / "sample_flows" / "shop-hubble.jsonl"
+    bait = [secret.encode() for secret in truth["secrets"]]
+    assert all(secret in source.read_bytes() for secret in bait)
+    for path in sorted(learned.folder.rglob("*")):
+        if path.is_file():
+            assert not [secret for secret in bait if secret in path.read_bytes()], path.name
+    ingest(source, tmp_path / "lake", IngestOptions(workers=0))
+    files = [path for path in (tmp_path / "lake").rglob("*") if path.is_file()]
+    assert Lake(tmp_path / "lake").snapshot().flows
+    for path in files:
+        text = path.read_bytes()
+        if path.suffix == ".parquet":
+            text += repr(pq.ParquetFile(path).read().to_pylist()).encode()
+        assert not [secret for secret in bait if secret in text], path.name
+
+
+def test_client_addresses_appear_as_prefixes_alone(learned: Suggestion) -> None:
+    """Output that people review counts external clients or covers them: a single one is never told apart."""
+    for path in (learned.folder / "summary.md", learned.folder / "evidence" / "review.json"):
+        assert "203.0.113.129" not in path.read_text("utf-8")
+
+
+def test_calico_learns_the_same_estate(repo: Path, truth: Any, tmp_path: Path) -> None:
+    """The Calico log of the same estate gives the same edges between workloads, as far as the format can show them."""
+    done = suggest(repo / "sample_flows" / "shop-calico.jsonl", tmp_path / "out", SuggestOptions(workers=0))
+    found = {edge_key(edge)[:4] for edge, _ in ruled(done, Ruling.LEARN)}
+    names = {f"{row['namespace']}/{row['name']}" for row in truth["workloads"]}
+    alike = {f"{row['namespace']}/{row['name']}" for row in truth["workloads"] if row["selector"] is None}
+    plain = {
+        key
+        for key in map(truth_key, truth["edges"])
+        if {key[0], key[1]} <= names - alike and key[2] in ("TCP", "UDP", "SCTP")
+    }
+    assert plain <= found
+    between = {key for key in found if {key[0], key[1]} <= names}
+    assert between <= {truth_key(row) for row in truth["edges"]}
+
+
+def test_lossy_log_is_incomplete(repo: Path, tmp_path: Path) -> None:
+    """The log with holes says how many events are missing."""
+    options = SuggestOptions(workers=0, allow_partial=True)
+    done = suggest(repo / "sample_flows" / "shop-hubble-lossy.jsonl", tmp_path / "out", options)
+    assert done.completeness.events_lost == 1_061
+    assert not done.completeness.complete
+
+
+def test_world_rules_come_from_the_truth(learned: Suggestion, truth: Any) -> None:
+    """Every external prefix of an intent is in the truth's covers."""
+    known = {prefix for row in truth["edges"] for prefix in row.get("cover", ())}
+    used = {
+        prefix
+        for intent in learned.learned.intents
+        for allow in intent.allows
+        if isinstance(allow.peer, CidrPeer)
+        for prefix in allow.peer.prefixes
+    }
+    assert used <= known
