@@ -34,6 +34,7 @@ class Framing(StrEnum):
 _PREFIX = {Framing.ARRAY: "item", Framing.ITEMS: "items.item", Framing.FLOWS: "flows.item", Framing.OBJECTS: ""}
 _BOM = b"\xef\xbb\xbf"
 _END = object()
+_TWICE = object()
 # The parser names every level by its whole path, so its memory grows with the square of the depth.
 _MAX_DEPTH = 2_000
 
@@ -72,13 +73,11 @@ def first_records(head: bytes, framing: Framing) -> list[bytes]:
 
 
 class _Once(dict[str, Any]):
-    """An object that refuses a key that occurs twice: nobody knows which of the two values was meant."""
+    """An object that cannot be encoded when a key occurs twice: nobody knows which of the two values was meant."""
 
     def __setitem__(self, key: str, value: Any) -> None:
-        """Set a key once."""
-        if key in self:
-            raise ValueError(f"key {key[:64]!r} occurs twice in one object")
-        super().__setitem__(key, value)
+        """Set a key once. It must not raise: the parser in C does not survive it."""
+        super().__setitem__(key, _TWICE if key in self else value)
 
 
 class _Hashed:
@@ -106,6 +105,14 @@ class _Hashed:
         return block
 
 
+def _encode(element: Any) -> bytes:
+    """Return an element as a JSON line, or a line that no reader takes when a key occurs twice in it."""
+    try:
+        return msgspec.json.encode(element)
+    except TypeError:
+        return b"a key occurs twice in this element"
+
+
 def elements(stream: BinaryIO, framing: Framing, hasher: Any) -> Iterator[list[bytes]]:
     """Yield the elements of a JSON document as JSON lines, in batches.
 
@@ -125,7 +132,7 @@ def elements(stream: BinaryIO, framing: Framing, hasher: Any) -> Iterator[list[b
         try:
             element = next(found, _END)  # a null is an element too
             if element is not _END:
-                batch.append(msgspec.json.encode(element))
+                batch.append(_encode(element))
         except RecursionError as error:
             if batch:
                 yield batch

@@ -69,6 +69,13 @@ class GzipStream(gzip.GzipFile):
         """Return the next decompressed bytes, at most ``size`` and at most one MiB; b"" at the end."""
         return self.read1(min(size, 1 << 20) if size is not None and size >= 0 else 1 << 20)
 
+    def close(self) -> None:
+        """Close the source too; ``GzipFile`` leaves it open."""
+        source = self.fileobj
+        super().close()
+        if source is not None:
+            source.close()
+
 
 class ZstdStream(io.RawIOBase):
     """Decompresses zstd frames one after the other and reports a frame that ends early (``EOFError``), which the

@@ -9,9 +9,11 @@ atomic commits (put-if-absent on object stores); ours is the fsync before succes
 
 from __future__ import annotations
 
+import fcntl
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +32,10 @@ _MAIN = "flows"
 _SIDE = ("workloads", "ingests")
 _PARTITION_MARKS = tuple(f"{name}=" for name in PARTITION_COLUMNS)
 _VERSION_KEY = "schemaVersion"
-_HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+_PARTS_KEY = "parts"
+_LOCK = ".commit-lock"
+# No automatic checkpoint: the library does not sync it, and a torn one would stop every reader (ADR 0001).
+_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +95,11 @@ class Lake:
                     mode="ignore",
                     partition_by=_partitions(name),
                     name=name,
-                    commit_properties=CommitProperties(custom_metadata={_VERSION_KEY: str(SCHEMA_VERSION)}),
+                    commit_properties=CommitProperties(
+                        custom_metadata={_VERSION_KEY: str(SCHEMA_VERSION), _PARTS_KEY: "0"}
+                    ),
                 )
-                _sync_log(self.folder(name), 0)
+                _sync_log(self.folder(name), 0, 0)
             fsync_folder(self.path)
         except (DeltaError, OSError) as error:
             raise LakeError(
@@ -149,32 +156,41 @@ class Lake:
     def _commit(self, name: str, parts: list[Part], transactions: tuple[str, ...]) -> None:
         """Commit one Delta transaction and make its log entry durable before returning."""
         now = int(time.time() * 1000)
-        table = self._table(name)
-        for (
-            app_id
-        ) in transactions:  # on the handle that commits, so that a concurrent commit of the same input conflicts
-            if table.transaction_version(app_id) is not None:
-                raise LakeError(
-                    f"{app_id} was committed by another run", hint="run the same command again: it skips what is there"
+        with _locked(self.folder(name)):
+            table = self._table(name)
+            before = table.version()
+            for app_id in transactions:  # on the handle that commits: only then does a concurrent commit conflict
+                if table.transaction_version(app_id) is not None:
+                    raise LakeError(
+                        f"{app_id} was committed by another run",
+                        hint="run the same command again: it skips what is there",
+                    )
+            try:
+                table.create_write_transaction(
+                    [_add(part, now) for part in parts],
+                    mode="append",
+                    schema=Schema.from_arrow(TABLES[name]),
+                    partition_by=_partitions(name),
+                    commit_properties=CommitProperties(
+                        custom_metadata={_VERSION_KEY: str(SCHEMA_VERSION), _PARTS_KEY: str(len(parts))},
+                        app_transactions=[Transaction(app_id, 1) for app_id in transactions],
+                    ),
+                    post_commithook_properties=_HOOKS,
                 )
-        try:
-            table.create_write_transaction(
-                [_add(part, now) for part in parts],
-                mode="append",
-                schema=Schema.from_arrow(TABLES[name]),
-                partition_by=_partitions(name),
-                commit_properties=CommitProperties(
-                    custom_metadata={_VERSION_KEY: str(SCHEMA_VERSION)},
-                    app_transactions=[Transaction(app_id, 1) for app_id in transactions],
-                ),
-                post_commithook_properties=_HOOKS,
-            )
-            table.update_incremental()
-            _sync_log(self.folder(name), table.version())
-        except (DeltaError, OSError) as error:
-            raise LakeError(
-                f"{self.folder(name)}: the commit failed: {error}", hint="run the same command again"
-            ) from error
+                table.update_incremental()
+                _sync_log(self.folder(name), before + 1, table.version())
+            except (DeltaError, OSError) as error:
+                raise LakeError(
+                    f"{self.folder(name)}: the commit failed: {error}", hint="run the same command again"
+                ) from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the commit lock of a table: one local committer at a time. The kernel drops it when a process dies."""
+    with (folder / _LOCK).open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _partitions(name: str) -> list[str] | None:
@@ -194,30 +210,43 @@ def _files(table: DeltaTable, folder: Path) -> tuple[str, ...]:
     return tuple(sorted(str(folder / uri.removeprefix(root)) for uri in table.file_uris()))
 
 
-def _sync_log(folder: Path, version: int) -> None:
-    """Make a log entry durable: the Delta library links it into place without an fsync."""
+def _sync_log(folder: Path, first: int, last: int) -> None:
+    """Make log entries durable, others' included: the library links them into place without an fsync, and ours is
+    worth nothing after a hole.
+    """
     log = folder / LOG_FOLDER
-    entry = log / f"{version:020d}.json"
-    if entry.exists():
-        fsync_file(entry)
+    for version in range(first, last + 1):
+        entry = log / f"{version:020d}.json"
+        if entry.exists():
+            fsync_file(entry)
     fsync_folder(log)
     fsync_folder(folder)
 
 
 def set_torn_commit_aside(folder: Path) -> None:
-    """Rename a last log entry that a power cut left empty or cut short: it was never reported as committed."""
+    """Rename a last log entry that a power cut left short: it was never reported as committed.
+
+    An entry cut at the end of a line is valid JSON with parts missing, which the library would show as a snapshot;
+    every entry of ours says how many parts it adds, so that is noticed too.
+    """
     log = folder / LOG_FOLDER
     entries = sorted(log.glob("[0-9]*.json"))
-    if not entries:
+    if not entries or _is_whole(entries[-1]):
         return
-    last = entries[-1]
-    text = last.read_bytes()
+    with _locked(folder):
+        if not _is_whole(entries[-1]):  # it may have been a commit in progress
+            entries[-1].rename(log / f"torn-{entries[-1].name}")
+            fsync_folder(log)
+
+
+def _is_whole(entry: Path) -> bool:
+    """Say whether a log entry holds every action that it announces."""
     try:
-        for line in text.splitlines():
-            json.loads(line)
-        torn = not text
+        actions = [json.loads(line) for line in entry.read_bytes().splitlines()]
     except ValueError:
-        torn = True
-    if torn:
-        last.rename(last.with_name(f"torn-{last.name}"))
-        fsync_folder(log)
+        return False
+    told = next((action["commitInfo"] for action in actions if "commitInfo" in action), None)
+    if told is None:
+        return False
+    announced = told.get(_PARTS_KEY)
+    return announced is None or int(announced) == sum("add" in action for action in actions)

@@ -9,26 +9,23 @@
 
 -- name: cells
 -- One pass over all rows; everything later works on cells, whose number does not depend on the number of flows.
--- A member is a pod, a bounding prefix (external) or an address (nodes).
 CREATE OR REPLACE TEMP TABLE cells AS
 SELECT
     cluster, client_kind, client_identity,
-    coalesce(client_pod, client_prefix, CASE WHEN client_kind <> 'workload' THEN client_address END) AS client_member,
-    server_kind, server_identity,
-    coalesce(server_pod, server_prefix, CASE WHEN server_kind <> 'workload' THEN server_address END) AS server_member,
+    client_pod, server_kind, server_identity, server_pod,
     protocol, server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point,
     node, source, l7_protocol, drop_reason, date,
-    sum(flow_records) AS flow_records,
-    sum(connections) AS connections,
-    sum(bytes_sent) AS bytes_sent,
-    sum(bytes_received) AS bytes_received,
+    CAST(sum(flow_records) AS BIGINT) AS flow_records,
+    CAST(sum(connections) AS BIGINT) AS connections,
+    CAST(sum(bytes_sent) AS BIGINT) AS bytes_sent,
+    CAST(sum(bytes_received) AS BIGINT) AS bytes_received,
     min(epoch_us(time)) AS first_seen,
     max(epoch_us(time)) AS last_seen,
     bit_or(CAST(1 AS INTEGER) << CAST((epoch_us(time) // 3600000000) % 24 AS INTEGER)) AS hours
 FROM {flows}
 WHERE {where}
 GROUP BY
-    cluster, client_kind, client_identity, client_member, server_kind, server_identity, server_member, protocol,
+    cluster, client_kind, client_identity, client_pod, server_kind, server_identity, server_pod, protocol,
     server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point, node, source,
     l7_protocol, drop_reason, date
 
@@ -45,8 +42,8 @@ GROUP BY source, node, reporter, protocol, date
 -- Cells with their edge key. Workload identities become workload numbers; the direction is known or not.
 CREATE OR REPLACE TEMP TABLE keyed AS
 SELECT
-    c.cluster, c.client_kind, cw.workload AS client, c.client_member, c.server_kind, sw.workload AS server,
-    c.server_member, c.protocol, c.server_port, c.icmp_type, c.direction_evidence <> 'none' AS direction_known,
+    c.cluster, c.client_kind, cw.workload AS client, c.client_pod, c.server_kind, sw.workload AS server,
+    c.server_pod, c.protocol, c.server_port, c.icmp_type, c.direction_evidence <> 'none' AS direction_known,
     CASE c.direction_evidence WHEN 'handshake' THEN 1 WHEN 'flag' THEN 2 WHEN 'listener' THEN 3 WHEN 'inferred' THEN 4
         ELSE 5 END AS evidence_rank,
     c.verdict, c.establishment, c.reporter, c.observation_point, c.source, c.l7_protocol, c.drop_reason, c.date,
@@ -240,8 +237,8 @@ JOIN shown s ON s.cluster = n.cluster AND s.client_kind = n.client_kind AND s.se
 -- The small sets of each edge: pods, reporters, sources, layer 7 protocols, drop reasons, dates.
 CREATE OR REPLACE TEMP TABLE members AS
 SELECT e.edge,
-    count(DISTINCT CASE WHEN k.client_kind = 'workload' THEN k.client_member END) AS client_pods,
-    count(DISTINCT CASE WHEN k.server_kind = 'workload' THEN k.server_member END) AS server_pods,
+    count(DISTINCT k.client_pod) AS client_pods,
+    count(DISTINCT k.server_pod) AS server_pods,
     count(DISTINCT k.date) AS days,
     list_sort(array_agg(DISTINCT k.source)) AS sources,
     list_sort(array_agg(DISTINCT k.reporter) FILTER (WHERE k.reporter IS NOT NULL)) AS reporters,

@@ -7,7 +7,7 @@ serves port 53 (the port identifies the service here; it is never used to decide
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from discovery.learn.judge import Judged, Ruling
 from discovery.learn.selectors import Choice
@@ -18,6 +18,10 @@ from discovery.model.workload import Selector, WorkloadRef
 
 _DNS_PORT = 53
 _PROTOCOLS = (Protocol.TCP, Protocol.UDP)
+_USED = {
+    Protocol.TCP: "large answers come over TCP",
+    Protocol.UDP: "names are asked for over UDP unless told otherwise",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -69,7 +73,7 @@ def dns_additions(workload: WorkloadRef, allows: Iterable[Allow], resolvers: tup
         peer = WorkloadPeer(selector=resolver.selector)
         for protocol in _PROTOCOLS:
             if (peer, protocol, resolver.port) not in given:
-                why = "large answers come over TCP" if used else "no look-up was seen, and names must still resolve"
+                why = _USED[protocol] if used else "no look-up was seen, and names must still resolve"
                 additions.append(
                     Allow(
                         peer=peer, protocol=protocol, ports=PortSet.of(resolver.port), origin=Origin.DNS,
@@ -77,3 +81,23 @@ def dns_additions(workload: WorkloadRef, allows: Iterable[Allow], resolvers: tup
                     )
                 )  # fmt: skip
     return tuple(additions)
+
+
+def resolver_additions(
+    resolver: WorkloadRef, granted: Mapping[WorkloadRef, Iterable[Allow]], choices: Mapping[WorkloadRef, Choice]
+) -> tuple[Allow, ...]:
+    """Return what a resolver must let in, because it was added to the egress of its clients.
+
+    ``granted`` are the additions by client. A rule at one end alone would be cut at the other.
+    """
+    selector = choices[resolver].selector
+    if selector is None:
+        return ()
+    own = WorkloadPeer(selector=selector)
+    return tuple(
+        replace(allow, peer=WorkloadPeer(selector=asking))
+        for client, allows in granted.items()
+        if (asking := choices[client].selector) is not None
+        for allow in allows
+        if allow.peer == own
+    )

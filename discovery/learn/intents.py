@@ -8,7 +8,7 @@ from typing import Any
 
 import networkx as nx
 
-from discovery.learn.dns import dns_additions, find_resolvers
+from discovery.learn.dns import dns_additions, find_resolvers, resolver_additions
 from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
 from discovery.learn.peers import NodeAddresses, entity_addresses, is_private, peer_of, split_external
@@ -68,6 +68,7 @@ def learn(
     resolvers = find_resolvers(judged, choices)
     intents: list[PolicyIntent] = []
     diagnostics: list[Diagnostic] = []
+    granted: dict[WorkloadRef, tuple[Allow, ...]] = {}
     for workload, choice in choices.items():
         if not subjects.take(workload) or workload not in graph:
             continue
@@ -77,10 +78,17 @@ def learn(
             if intent is None:
                 continue
             if direction is Direction.EGRESS and intent.isolate:
-                added = dns_additions(workload, intent.allows, resolvers)
-                intent = replace(intent, allows=tuple(sorted((*intent.allows, *added), key=_allow_order)))
+                granted[workload] = dns_additions(workload, intent.allows, resolvers)
+                intent = _with(intent, granted[workload])
                 diagnostics += _dns_diagnostics(intent)
             intents.append(intent)
+    asked = {resolver.workload for resolver in resolvers}
+    intents = [
+        _with(intent, resolver_additions(intent.workload, granted, choices))
+        if intent.workload in asked and intent.direction is Direction.INGRESS and intent.isolate
+        else intent
+        for intent in intents
+    ]
     diagnostics += _private_externals(intents)
     return Learned(
         intents=tuple(intents),
@@ -89,6 +97,11 @@ def learn(
         graph=graph,
         diagnostics=tuple(sorted(set(diagnostics), key=_diagnostic_order)),
     )
+
+
+def _with(intent: PolicyIntent, added: Iterable[Allow]) -> PolicyIntent:
+    """Return an intent with further allows, in order."""
+    return replace(intent, allows=tuple(sorted((*intent.allows, *added), key=_allow_order)))
 
 
 def _judge(edge: Edge, options: Options, explicit_denies: frozenset[Edge]) -> Judged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
@@ -12,6 +13,7 @@ from discovery.model.intent import CidrPeer, EntityPeer, Peer, WorkloadPeer
 from discovery.model.workload import EndpointKind, WorkloadRef
 
 _NODES = (EndpointKind.HOST, EndpointKind.REMOTE_NODE, EndpointKind.KUBE_APISERVER)
+_LINK_LOCAL = re.compile(r"fe[89ab][0-9a-f]:|169\.254\.")
 
 
 # Where pods and nodes usually live: RFC 1918, RFC 6598 (shared), RFC 4193 (unique local).
@@ -57,11 +59,20 @@ def split_external(edge: Edge, nodes: NodeAddresses) -> tuple[Edge, ...]:
 
     Sources report a node as "world" where they do not know it; a CIDR rule for a node never matches on Cilium.
     A node that is only known as "host" is another node to somebody, so it becomes remote-node.
+    Link-local addresses of nodes go: on every link they mean another machine, so no rule may name them.
     """
-    pieces = [edge]
+    pieces = [replace(edge, client=_routable(edge.client), server=_routable(edge.server))]
     for side in ("client", "server"):
         pieces = [piece for one in pieces for piece in _split_side(one, side, nodes)]
     return tuple(pieces)
+
+
+def _routable(end: Endpoint) -> Endpoint:
+    """Return a node without its link-local addresses, unless it has no others; every other end as it is."""
+    kept = tuple(address for address in end.addresses if not _LINK_LOCAL.match(address))
+    if end.kind not in _NODES or not kept or len(kept) == len(end.addresses):
+        return end
+    return replace(end, addresses=kept, distinct_addresses=len(kept))
 
 
 def _split_side(edge: Edge, side: str, nodes: NodeAddresses) -> list[Edge]:
@@ -105,5 +116,5 @@ def entity_addresses(edges: Iterable[Edge]) -> dict[EndpointKind, tuple[str, ...
     for edge in edges:
         for end in (edge.client, edge.server):
             if end.kind in _NODES and end.exact:
-                found.setdefault(end.kind, set()).update(end.addresses)
+                found.setdefault(end.kind, set()).update(a for a in end.addresses if not _LINK_LOCAL.match(a))
     return {kind: tuple(sorted(addresses)) for kind, addresses in found.items()}

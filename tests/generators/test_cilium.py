@@ -52,7 +52,7 @@ spec:
     ingress: false
     egress: false
   ingress:
-    # monitoring/prometheus: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 49245904
+    # monitoring/prometheus: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 510439fa
     - fromEndpoints:
         - matchLabels:
             "k8s:app": prometheus
@@ -62,8 +62,8 @@ spec:
             - port: "9090"
               endPort: 9095
               protocol: TCP
-    # shop/checkout: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 90152555
-    # shop/frontend: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 3fd06558
+    # shop/checkout: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 736eb86b
+    # shop/frontend: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 4345b88c
     - fromEndpoints:
         - matchLabels:
             "k8s:app": checkout
@@ -75,7 +75,7 @@ spec:
         - ports:
             - port: "8080"
               protocol: TCP
-    # host: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 4fd57ca4
+    # host: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 34f2a626
     - fromEntities:
         - host
       toPorts:
@@ -108,7 +108,7 @@ spec:
     ingress: false
     egress: true
   egress:
-    # shop/app=redis,tier=db: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 9c34ed3d
+    # shop/app=redis,tier=db: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 0db122b3
     - toEndpoints:
         - matchLabels:
             "k8s:app": redis
@@ -118,7 +118,7 @@ spec:
         - ports:
             - port: "6379"
               protocol: TCP
-    # external (api.example.com): first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence d43e4301
+    # external (api.example.com): first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence ceaa641a
     - toCIDRSet:
         - cidr: 203.0.113.0/28
         - cidr: "2001:db8::/32"

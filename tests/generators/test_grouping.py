@@ -146,4 +146,4 @@ def test_the_evidence_id_is_stable_and_tells_meanings_apart() -> None:
         allow_id(CART, Direction.INGRESS, observed(pods(app="a"), 8, protocol=Protocol.ICMP)),
     ]
     assert len(set(ids)) == len(ids)
-    assert ids[0] == "d9e80922"
+    assert ids[0] == "ab2198e2"

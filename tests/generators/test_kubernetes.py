@@ -54,7 +54,7 @@ spec:
     - Ingress
   # host TCP/8080: always allowed by the platform, needs no rule
   ingress:
-    # monitoring/prometheus: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 49245904
+    # monitoring/prometheus: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 510439fa
     - from:
         - namespaceSelector:
             matchLabels:
@@ -66,8 +66,8 @@ spec:
         - port: 9090
           endPort: 9095
           protocol: TCP
-    # shop/checkout: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 90152555
-    # shop/frontend: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 3fd06558
+    # shop/checkout: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 736eb86b
+    # shop/frontend: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 4345b88c
     - from:
         - namespaceSelector:
             matchLabels:
@@ -109,7 +109,7 @@ spec:
   policyTypes:
     - Egress
   egress:
-    # shop/app=redis,tier=db: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 9c34ed3d
+    # shop/app=redis,tier=db: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 0db122b3
     - to:
         - namespaceSelector:
             matchLabels:
@@ -121,7 +121,7 @@ spec:
       ports:
         - port: 6379
           protocol: TCP
-    # external (api.example.com): first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence d43e4301
+    # external (api.example.com): first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence ceaa641a
     - to:
         - ipBlock:
             cidr: 203.0.113.0/28
@@ -171,7 +171,7 @@ spec:
   policyTypes:
     - Ingress
   ingress:
-    # shop/frontend: first seen 2026-11-01, hubble, ~10^3 flow records a day, evidence 3fd06558
+    # shop/frontend: first seen 2026-11-01, hubble, ~10^2 flow records a day, evidence 4345b88c
     - from:
         - namespaceSelector:
             matchLabels:

@@ -1,0 +1,112 @@
+"""Peers: exact covers (against sets of numbers), nodes that look external, and nothing wider."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from discovery.learn.peers import NodeAddresses, cover, entity_addresses, peer_of, split_external
+from discovery.learn.selectors import choose_all
+from discovery.model.intent import CidrPeer, EntityPeer, WorkloadPeer
+from discovery.model.workload import EndpointKind, Entity
+from tests.discovery.learn.builders import edge, other, outside, pod, version
+
+V4 = int(ip_address("192.0.2.0"))
+V6 = int(ip_address("2001:db8::"))
+
+
+def blocks(numbers: frozenset[int], low: int, size: int) -> int:
+    """Return how many aligned blocks cover exactly these numbers, by halving."""
+    inside = sum(low <= number < low + size for number in numbers)
+    if inside in (0, size):
+        return int(inside > 0)
+    half = size // 2
+    return blocks(numbers, low, half) + blocks(numbers, low + half, half)
+
+
+@given(st.frozensets(st.integers(0, 63)), st.frozensets(st.integers(0, 63)))
+def test_a_cover_holds_exactly_the_addresses_and_is_minimal(four: frozenset[int], six: frozenset[int]) -> None:
+    """Every address, no other one, and no prefix more than halving finds; IPv4 first, in order."""
+    addresses = [str(ip_address(V4 + n)) for n in four] + [str(ip_address(V6 + n)) for n in six]
+    found = [ip_network(prefix) for prefix in cover(addresses)]
+    assert sorted(int(address) for network in found for address in network) == sorted(
+        [V4 + n for n in four] + [V6 + n for n in six]
+    )
+    assert len(found) == blocks(four, 0, 64) + blocks(six, 0, 64)
+    assert found == sorted(found, key=lambda network: (network.version, int(network.network_address)))
+
+
+def test_no_addresses_no_cover() -> None:
+    """Nothing is covered by nothing."""
+    assert cover([]) == ()
+
+
+def test_the_most_specific_kind_of_a_node_wins() -> None:
+    """An address that is a host to one pod and the API server to another is the API server."""
+    kinds = (EndpointKind.HOST, EndpointKind.KUBE_APISERVER, EndpointKind.REMOTE_NODE)
+    edges = [edge("web", other(kind, "10.0.0.1")) for kind in kinds]
+    for given_edges in (edges, edges[::-1]):
+        assert NodeAddresses.of(given_edges).kinds == {"10.0.0.1": EndpointKind.KUBE_APISERVER}
+
+
+def test_inexact_lists_prove_no_node() -> None:
+    """A covering prefix is no address of a node."""
+    assert NodeAddresses.of([edge("web", other(EndpointKind.HOST, "10.0.0.0/24", exact=False))]).kinds == {}
+
+
+def test_nodes_leave_the_external_end_of_an_edge() -> None:
+    """Node addresses move to edges of their own; DNS names stay with what is outside; nothing is lost."""
+    nodes = NodeAddresses(kinds={"10.0.0.1": EndpointKind.HOST, "10.0.0.2": EndpointKind.KUBE_APISERVER})
+    one = edge("web", outside("10.0.0.1", "10.0.0.2", "192.0.2.1", names=("example.com",)))
+    pieces = {piece.server.kind: piece.server for piece in split_external(one, nodes)}
+    assert {kind: (end.addresses, end.names, end.distinct_addresses) for kind, end in pieces.items()} == {
+        EndpointKind.EXTERNAL: (("192.0.2.1",), ("example.com",), 1),
+        EndpointKind.REMOTE_NODE: (("10.0.0.1",), (), 1),
+        EndpointKind.KUBE_APISERVER: (("10.0.0.2",), (), 1),
+    }
+
+
+def test_edges_without_nodes_stay_as_they_are() -> None:
+    """Nothing to split, nothing changed: also for inexact ends and for workloads."""
+    nodes = NodeAddresses(kinds={"10.0.0.1": EndpointKind.HOST})
+    for one in (edge("web", outside("192.0.2.1")), edge(outside("10.0.0.0/24", exact=False), "web"), edge("a", "b")):
+        assert split_external(one, nodes) == (one,)
+
+
+def test_both_ends_are_split() -> None:
+    """The client side is split like the server side."""
+    nodes = NodeAddresses(kinds={"10.0.0.1": EndpointKind.REMOTE_NODE})
+    found = split_external(edge(outside("10.0.0.1", "192.0.2.1"), "web"), nodes)
+    assert [piece.client.kind for piece in found] == [EndpointKind.EXTERNAL, EndpointKind.REMOTE_NODE]
+
+
+def test_peers_name_their_end_exactly() -> None:
+    """A workload by selector, an outsider by cover, a node by entity with all its addresses; else nobody."""
+    choices = choose_all([version("web"), version("db"), version("twin", {"app": "x"}), version("twin2", {"app": "x"})])
+    seen = {EndpointKind.HOST: ("10.0.0.1", "10.0.0.2")}
+    selector = choices[version("web").ref].selector
+    assert selector is not None
+    assert peer_of(pod("web"), choices, seen) == WorkloadPeer(selector=selector)
+    assert peer_of(pod("twin"), choices, seen) is None
+    assert peer_of(outside("192.0.2.0", "192.0.2.1", names=("a.example",)), choices, seen) == CidrPeer(
+        prefixes=("192.0.2.0/31",), names=("a.example",)
+    )
+    assert peer_of(outside("192.0.2.0/24", exact=False), choices, seen) is None
+    assert peer_of(outside(), choices, seen) is None
+    assert peer_of(other(EndpointKind.HOST, "10.0.0.1"), choices, seen) == EntityPeer(
+        entity=Entity.HOST, addresses=("10.0.0.1", "10.0.0.2")
+    )
+    assert peer_of(other(EndpointKind.INIT, "10.0.0.1"), choices, seen) == EntityPeer(entity=Entity.INIT)
+    assert peer_of(other(EndpointKind.UNRESOLVED, "10.0.0.1"), choices, seen) is None
+
+
+def test_addresses_of_nodes_are_collected_over_all_edges() -> None:
+    """A rule by address names every address that the kind of node was seen with, at either end."""
+    edges = [
+        edge("web", other(EndpointKind.HOST, "10.0.0.2")),
+        edge(other(EndpointKind.HOST, "10.0.0.1"), "web"),
+        edge("web", other(EndpointKind.HEALTH, "10.0.0.9")),
+    ]
+    assert entity_addresses(edges) == {EndpointKind.HOST: ("10.0.0.1", "10.0.0.2")}
