@@ -1,4 +1,4 @@
-"""The inputs of the benchmarks, made once and kept in ``build/bench``.
+"""The inputs of the benchmarks, made once and kept in a folder (``build/bench`` unless told otherwise).
 
 Hubble exports come from ``../shared/bench/make_hubble_flows.py`` where that is present, else from a generator of the
 same shape here. Everything is seeded: the same name is always the same content.
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
-CACHE = REPO / "build" / "bench"
+KEPT = REPO / "build" / "bench"
 _SHARED = REPO.parent / "shared" / "bench" / "make_hubble_flows.py"
 
 SEED = 7
@@ -33,10 +33,10 @@ def _made(target: Path, size: int, make: Callable[[Path], None]) -> Path:
     """Return a cached input, making it first where it is absent. ``size`` is about how many bytes it takes."""
     if target.exists():
         return target
-    CACHE.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(CACHE).free
+    target.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(target.parent).free
     if free < size * 1.2:
-        raise SystemExit(f"{target.name} takes {size / 1e9:.0f} GB and {CACHE} has {free / 1e9:.0f} GB free")
+        raise SystemExit(f"{target.name} takes {size / 1e9:.0f} GB; {target.parent} has {free / 1e9:.0f} GB free")
     print(f"making {target.name} ...", flush=True)
     unfinished = target.with_name(f"{target.name}.unfinished")
     if unfinished.is_dir():
@@ -46,35 +46,35 @@ def _made(target: Path, size: int, make: Callable[[Path], None]) -> Path:
     return target
 
 
-def hubble_flows(flows: int) -> Path:
+def hubble_flows(folder: Path, flows: int) -> Path:
     """Return a Hubble export with at least this many flows of an estate of 200 workloads, 35% of them replies."""
 
     def make(target: Path) -> None:
         if not _SHARED.exists():
             _write_estate(target, flows)
             return
-        options = {"flows": flows, "namespaces": NAMESPACES, "workloads": WORKLOADS, "seed": SEED}
+        options: dict[str, float] = {"flows": flows, "namespaces": NAMESPACES, "workloads": WORKLOADS, "seed": SEED}
         options["reply-share"] = REPLY_SHARE
         given = [text for name, value in options.items() for text in (f"--{name}", str(value))]
         subprocess.run([sys.executable, str(_SHARED), str(target), *given], check=True)
 
-    return _made(CACHE / f"hubble-{flows}.jsonl", flows * 1_550, make)
+    return _made(folder / f"hubble-{flows}.jsonl", flows * 1_550, make)
 
 
-def hostile_clients(clients: int) -> Path:
+def hostile_clients(folder: Path, clients: int) -> Path:
     """Return a Hubble export in which one workload is reached by this many distinct external addresses.
 
-    Every hundredth client is seen answered. Two scans of 65,535 ports come on top: one that policy denies, one
-    that nobody answers.
+    Every hundredth client is seen answered. Two scans of 65,535 ports come on top: one that policy denies, and one
+    that nobody answers, from a node that shows answers otherwise.
     """
-    return _made(CACHE / f"clients-{clients}.jsonl", clients * 900, lambda target: _write_clients(target, clients))
+    return _made(folder / f"clients-{clients}.jsonl", clients * 900, lambda target: _write_clients(target, clients))
 
 
-def flow_lake(rows: int) -> Path:
+def flow_lake(folder: Path, rows: int) -> Path:
     """Return a lake of this many resolved rows; see :mod:`lake_input`."""
     from lake_input import write_lake
 
-    return _made(CACHE / f"lake-{rows}", rows * 40, lambda target: write_lake(target, rows, SEED))
+    return _made(folder / f"lake-{rows}", rows * 40, lambda target: write_lake(target, rows, SEED))
 
 
 def count_lines(path: Path) -> int:
@@ -114,7 +114,10 @@ _MARKS = ("@TIME@", "@UUID@", "@FROM@", "@TO@", '"@SPORT@"', '"@DPORT@"')
 def _template(
     ends: tuple[dict[str, object], dict[str, object]], *, verdict: str, direction: str, reply: bool, node: str
 ) -> str:
-    """Return one TCP record as text for ``str.format`` with (time, uuid, source, destination and both ports)."""
+    """Return one TCP record as text for ``str.format`` with (time, uuid, source, destination and both ports).
+
+    As in Hubble, ``direction`` is that of the connection at the reporting endpoint, for replies too.
+    """
     dropped = verdict == "DROPPED"
     body: dict[str, object] = {
         "time": _MARKS[0],
@@ -141,7 +144,7 @@ def _template(
     if dropped:
         body |= {"drop_reason": 133, "drop_reason_desc": "POLICY_DENIED"}
     else:
-        body["trace_observation_point"] = "TO_ENDPOINT" if direction == "INGRESS" else "TO_STACK"
+        body["trace_observation_point"] = "TO_ENDPOINT" if (direction == "INGRESS") is not reply else "TO_STACK"
     text = json.dumps({"flow": body, "node_name": node, "time": _MARKS[0]}, separators=(",", ":"))
     text = text.replace("{", "{{").replace("}", "}}")
     for number, mark in enumerate(_MARKS):
@@ -171,13 +174,14 @@ def _write_clients(target: Path, clients: int) -> None:
     web = _endpoint("shop", "web", 10_001, "web-7d4b9c6f5-x2x4z")
     scanner = _endpoint("shop", "batch", 10_002, "batch-6c9f7d5b8-k9k7m")
     request = _template((_WORLD, web), verdict="FORWARDED", direction="INGRESS", reply=False, node="node-00").format
-    answer = _template((web, _WORLD), verdict="FORWARDED", direction="EGRESS", reply=True, node="node-00").format
+    answer = _template((web, _WORLD), verdict="FORWARDED", direction="INGRESS", reply=True, node="node-00").format
     denied = _template((_WORLD, web), verdict="DROPPED", direction="INGRESS", reply=False, node="node-00").format
     silent = _template((scanner, web), verdict="FORWARDED", direction="EGRESS", reply=False, node="node-01").format
+    heard = _template((web, scanner), verdict="FORWARDED", direction="EGRESS", reply=True, node="node-01").format
     server, number, written = "10.0.0.7", 0, 0
     with target.open("w", encoding="ascii") as out:
         while written < clients:
-            lines = []
+            lines: list[str] = []
             while len(lines) < _BLOCK and written < clients:
                 number += 1
                 address = _client(number)
@@ -189,6 +193,8 @@ def _write_clients(target: Path, clients: int) -> None:
                     lines.append(answer(time, f"{number:031x}a", server, address, 8443, port))
                 written += 1
             out.writelines(lines)
+        out.write(silent(_stamp(0), f"{0:031x}e", "10.0.0.9", server, 39_999, 8443))
+        out.write(heard(_stamp(0), f"{0:031x}f", server, "10.0.0.9", 8443, 39_999))
         for port in range(1, SCANNED_PORTS + 1):
             time = _stamp(port)
             out.write(denied(time, f"{port:031x}d", "203.0.113.66", server, 40_000, port))
@@ -197,7 +203,7 @@ def _write_clients(target: Path, clients: int) -> None:
 
 def _write_estate(target: Path, flows: int) -> None:
     """Write an export of the shape of the shared generator's: Zipf-weighted TCP edges, replies, some denied flows."""
-    rng = random.Random(SEED)
+    rng = random.Random(SEED)  # noqa: S311 - made-up traffic, not a secret
     names = [(f"team-{n % NAMESPACES:03d}", f"svc-{n:04d}") for n in range(WORKLOADS)]
     pods = [[f"{name}-{rng.getrandbits(32):08x}-{n}{m}" for m in range(rng.randint(1, 5))] for n, (_, name) in
             enumerate(names)]  # fmt: skip
@@ -219,7 +225,7 @@ def _write_estate(target: Path, flows: int) -> None:
                 templates[key] = _template(
                     (both[0], both[1]),
                     verdict="DROPPED" if form == "denied" else "FORWARDED",
-                    direction="EGRESS" if form == "reply" else "INGRESS",
+                    direction="INGRESS",
                     reply=form == "reply",
                     node=f"node-{edge[0] % 16:02d}",
                 ).format

@@ -1,7 +1,8 @@
 """A lake of many resolved rows, written column by column: what a large estate's lake looks like to the rollup.
 
 2,000 pairs of 300 workloads with 3 pods each, Zipf-weighted, over three days; 35% of the rows are replies, 3% go to
-5,000 external addresses, 1% are denied attempts at random ports. ``uuid`` is left null: no query of the rollup reads it.
+external addresses (20 of each workload's own, all 5,000 from three workloads), 1% are denied attempts at random ports.
+``uuid`` is left null: no query of the rollup reads it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from discovery.flows.lake import Lake
 from discovery.flows.parts import PartWriter
 from discovery.flows.schema import FLOWS, INGESTS
 
-WORKLOADS, PODS, PAIRS, EXTERNALS, DAYS = 300, 3, 2_000, 5_000, 3
+WORKLOADS, PODS, PAIRS, DAYS = 300, 3, 2_000, 3
+EXTERNALS, FEW_EXTERNALS, CRAWLERS = 5_000, 20, 3
 EXTERNAL_SHARE, DENIED_SHARE, REPLY_SHARE = 0.03, 0.01, 0.35
 RUN = "benchmark"
 _START = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e6)
@@ -79,7 +81,8 @@ def _batch(estate: _Estate, rng: np.random.Generator, times: Ints) -> pa.Table:
     client, server = pairs[:, 0], np.where(denied, rng.integers(0, WORKLOADS, count), pairs[:, 1])
     client_pod = client * PODS + rng.integers(0, PODS, count)
     server_pod = np.where(external, -1, server * PODS + rng.integers(0, PODS, count))
-    outside = rng.integers(0, EXTERNALS, count)
+    few = (client * FEW_EXTERNALS + rng.integers(0, FEW_EXTERNALS, count)) % EXTERNALS
+    outside = np.where(client < CRAWLERS, rng.integers(0, EXTERNALS, count), few)
     by_server = ~external & (denied | (rng.random(count) < 0.5))
     identities = np.array([info.identity or 0 for info in estate.infos], dtype=np.int64)
     given: dict[str, Any] = {
@@ -139,7 +142,14 @@ def write_lake(target: Path, rows: int, seed: int) -> None:
         writer.write(_batch(estate, rng, _START + numbers * (DAYS * _DAY) // rows))
     seen = [SeenWorkload(info=info, first=_START, last=_START + DAYS * _DAY - 1) for info in estate.infos]
     lake.append_side("workloads", workload_rows(seen, "default", RUN), RUN)
-    account = {field.name: 0 for field in INGESTS if field.type == pa.int64()} | {"rows_read": rows}
-    account |= {"ingest_id": RUN, "content_hash": RUN, "input": "made", "format": "hubble", "rejected": [], "truncated": []}
+    account: dict[str, object] = {field.name: 0 for field in INGESTS if field.type == pa.int64()} | {"rows_read": rows}
+    account |= {
+        "ingest_id": RUN,
+        "content_hash": RUN,
+        "input": "made",
+        "format": "hubble",
+        "rejected": [],
+        "truncated": [],
+    }
     lake.append_side("ingests", pa.Table.from_pylist([account], schema=INGESTS), RUN)
     lake.commit_flows(writer.close(), RUN, [RUN])

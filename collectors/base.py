@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from discovery.flows.addresses import canonical_address
-from discovery.flows.batch import BATCH_ROWS, BatchBuilder, build_batch, parse_times
+from discovery.flows.batch import BATCH_ROWS, BatchBuilder, build_batch, has_doubtful, parse_times
 from discovery.flows.identity import EndpointInfo
 from discovery.model.completeness import MAX_LOCATED, Completeness, Rejected
 
@@ -96,6 +96,7 @@ class RecordReader(ABC):
         self.builder = BatchBuilder(source=self.source, ingest_id=ingest_id, default_cluster=default_cluster)
         self.lines: list[int] = []
         self.workloads: dict[int, SeenWorkload] = {}
+        self.doubtful = False
 
     @abstractmethod
     def read_lines(self, lines: Sequence[bytes], first_line: int) -> None:
@@ -125,10 +126,14 @@ class RecordReader(ABC):
         """Build the waiting rows into a batch and hand it to the sink."""
         if not len(self.builder):
             return
-        self._drop_bad_times()
-        if len(self.builder):
-            table = build_batch(self.builder)
+        times = self._times()
+        if times is None:
+            self._drop_bad_times()
+            times = self._times()
+        if times is not None and len(times):
+            table = build_batch(self.builder, times)
             self.account.rows_read += table.num_rows
+            self.doubtful = self.doubtful or has_doubtful(self.builder)
             self._note_workloads(table)
             self.sink(table)
         self.builder.clear()
@@ -139,27 +144,17 @@ class RecordReader(ABC):
         if len(self.builder) >= BATCH_ROWS:
             self.flush()
 
+    def _times(self) -> pa.Array | None:
+        """Return the waiting times parsed, or None when one of them is no time between 1970 and 2100."""
+        return fitting_times(self.builder.times)
+
     def _drop_bad_times(self) -> None:
-        """Reject the rows whose time cannot be parsed or is out of range; the usual case is one cheap check."""
-        if self._times_fit(self.builder.times):
-            return
-        bad = {row for row, time in enumerate(self.builder.times) if not self._times_fit([time])}
+        """Reject the rows whose time cannot be parsed or is out of range."""
+        bad = {row for row, time in enumerate(self.builder.times) if fitting_times([time]) is None}
         for row in sorted(bad):
             self.account.reject(self.lines[row], f"time {self.builder.times[row]!r} is not a time since 1970")
         _drop_rows(self.builder, bad)
         self.lines = [line for row, line in enumerate(self.lines) if row not in bad]
-
-    @staticmethod
-    def _times_fit(times: list[Any]) -> bool:
-        """Say whether all times parse and lie between 1970 and 2100."""
-        try:
-            parsed = parse_times(times)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
-            return False
-        if parsed.null_count:
-            return False
-        ends = pc.min_max(parsed.cast(pa.int64())).as_py()
-        return bool(ends["min"] >= _EARLIEST and ends["max"] <= _LATEST)
 
     def _note_workloads(self, table: pa.Table) -> None:
         """Remember each workload identity of a batch with the interval in which it was seen."""
@@ -175,6 +170,19 @@ class RecordReader(ABC):
             for row in seen.aggregate([("time", "min"), ("time", "max")]).to_pylist():
                 if row["identity"] is not None:
                     note(self.workloads, SeenWorkload(infos[row["identity"]], row["time_min"], row["time_max"]))
+
+
+def fitting_times(times: list[Any]) -> pa.Array | None:
+    """Return times parsed, or None unless all of them parse and lie between 1970 and 2100."""
+    try:
+        parsed = parse_times(times)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
+        return None
+    if parsed.null_count:
+        return None
+    ends = pc.min_max(parsed.cast(pa.int64())).as_py()
+    inside = not times or (ends["min"] >= _EARLIEST and ends["max"] <= _LATEST)
+    return parsed if inside else None
 
 
 def note(workloads: dict[int, SeenWorkload], seen: SeenWorkload) -> None:

@@ -135,10 +135,11 @@ class HubbleReader(RecordReader):
         number = first_line
         for line in lines:
             try:
-                event = _decode_line(normalise(line) if unusual else line)
+                text = normalise(line) if unusual else line
+                event = _decode_line(text)
                 flow = event.flow
                 if flow is None:
-                    self._other(event, line, number)
+                    self._other(event, text, number)
                 else:
                     add(flow, event.time, event.node_name, number)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -174,44 +175,38 @@ class HubbleReader(RecordReader):
     def _add(self, flow: Flow, time: str | None, node: str | None, number: int) -> None:
         """Append one flow to the batch. Everything that can fail comes before the first append."""
         builder = self.builder
-        protocol, ports, icmp = _transport(flow.l4)
-        flags = None if ports is None or ports.flags is ABSENT else bytes(ports.flags)
+        l4 = flow.l4
+        flags = icmp = ports = protocol = None
+        if l4 is not None:
+            if l4.TCP is not None:
+                protocol, ports = "TCP", l4.TCP
+                flags = None if ports.flags is ABSENT else bytes(ports.flags)
+            elif l4.UDP is not None:
+                protocol, ports = "UDP", l4.UDP
+            else:
+                protocol, ports, icmp = _other_transport(l4)
         node = flow.node_name or node
         key: tuple[Any, ...] = (
-            flow.verdict,
-            node,
-            flow.traffic_direction,
-            flow.trace_observation_point,
-            flow.is_reply,
-            flow.reply,
-            protocol,
-            flags,
-            flow.drop_reason_desc,
-            flow.drop_reason,
-            flow.trace_reason,
-            bytes(flow.event_type),
-            icmp,
-        )
+            flow.verdict, node, flow.traffic_direction, flow.trace_observation_point, flow.is_reply, flow.reply,
+            protocol, flags, flow.drop_reason_desc, flow.drop_reason, flow.trace_reason, bytes(flow.event_type), icmp,
+        )  # fmt: skip
         if flow.l7 is not ABSENT:
             key = (*key, _l7_type(flow.l7))
         meaning = builder.meanings.index.get(key)
         if meaning is None:
             meaning = self._meaning(key)
-        source = self._endpoint(bytes(flow.source))
-        target = self._endpoint(bytes(flow.destination))
+        raw = bytes(flow.source)
+        near = self.near_endpoints.get(raw[-_TAIL:])  # a short hash and one comparison instead of a long hash
+        source = near[1] if near is not None and near[0] == raw else self._endpoint(raw)
+        raw = bytes(flow.destination)
+        near = self.near_endpoints.get(raw[-_TAIL:])
+        target = near[1] if near is not None and near[0] == raw else self._endpoint(raw)
         raw = bytes(flow.IP)
-        pair = self.address_pairs.get(raw)
-        if pair is None:
-            pair = self._address_pair(raw)
-        row = len(builder.times)
-        if _has_extras(flow):
-            for name, value in self._extras(flow, flipped=builder.meanings.values[meaning].initiator == "destination"):
-                if name == "flow_records":
-                    builder.weights[row] = value
-                else:
-                    builder.set(name, row, value)
+        pair = self.address_pairs.get(raw) or self._address_pair(raw)
+        if _rare(flow) != _NO_EXTRAS:
+            self._keep_extras(flow, flipped=builder.meanings.values[meaning].initiator == "destination")
         if node is not None and "/" in node:
-            builder.clusters[row] = node.partition("/")[0]
+            builder.clusters[len(builder.times)] = node.partition("/")[0]
         builder.times.append(time or flow.time)
         builder.uuids.append(flow.uuid)
         builder.sources.append(source)
@@ -223,11 +218,17 @@ class HubbleReader(RecordReader):
         builder.meanings_of.append(meaning)
         self.lines.append(number)
 
+    def _keep_extras(self, flow: Flow, *, flipped: bool) -> None:
+        """Set the sparse columns of the row that comes next."""
+        row = len(self.builder.times)
+        for name, value in self._extras(flow, flipped=flipped):
+            if name == "flow_records":
+                self.builder.weights[row] = value
+            else:
+                self.builder.set(name, row, value)
+
     def _endpoint(self, raw: bytes) -> int:
-        """Return the memo index of a raw endpoint."""
-        near = self.near_endpoints.get(raw[-_TAIL:])
-        if near is not None and near[0] == raw:  # a short hash and one comparison instead of a long hash
-            return near[1]
+        """Return the memo index of a raw endpoint, and remember it as the near one."""
         memo = self.builder.endpoints
         found = memo.index.get(raw)
         if found is None:
@@ -298,14 +299,8 @@ class HubbleReader(RecordReader):
         return found
 
 
-def _transport(l4: Layer4 | None) -> tuple[str | None, Ports | None, tuple[int, int] | None]:
-    """Return ``(protocol, ports, (ICMP type, code))`` of the protocol oneof; None for one that is not known."""
-    if l4 is None:
-        return None, None, None
-    if l4.TCP is not None:
-        return "TCP", l4.TCP, None
-    if l4.UDP is not None:
-        return "UDP", l4.UDP, None
+def _other_transport(l4: Layer4) -> tuple[str | None, Ports | None, tuple[int, int] | None]:
+    """Return ``(protocol, ports, (ICMP type, code))`` of what is neither TCP nor UDP; None for one not known."""
     if l4.ICMPv4 is not None:
         return "ICMP", None, (l4.ICMPv4.type, l4.ICMPv4.code)
     if l4.ICMPv6 is not None:
@@ -330,11 +325,6 @@ _rare = operator.attrgetter(
     *_POLICY_FIELDS,
 )
 _NO_EXTRAS = _rare(Flow())
-
-
-def _has_extras(flow: Flow) -> bool:
-    """Say whether a record has any of the parts that few records have."""
-    return bool(_rare(flow) != _NO_EXTRAS)
 
 
 def _present(raw: msgspec.Raw) -> bool:

@@ -231,20 +231,18 @@ def read_range(part: Range) -> RangeLines:
         before = stream.read(1) if part.begin else b"\n"
         data = _read_exactly(stream, part.end - part.begin)
         digest = blake3(data).hexdigest()
-        newlines = data.count(b"\n")
+        lines = data.split(b"\n")
+        newlines = len(lines) - 1
         skipped = before != b"\n"
         if skipped:  # the first piece belongs to the range before
-            cut = data.find(b"\n")
-            data = b"" if cut < 0 else data[cut + 1 :]
+            del lines[0]
         overlong: tuple[int, ...] = ()
-        if data and not data.endswith(b"\n"):
+        if lines and lines[-1]:
             tail, complete = _read_to_newline(stream)
-            lines = (data + tail).split(b"\n")
-            if not complete:
-                lines[-1] = b""
-                overlong = (len(lines) - 1,)
-        else:
-            lines = data.split(b"\n")[:-1] if data else []
+            lines[-1] = lines[-1] + tail if complete else b""
+            overlong = () if complete else (len(lines) - 1,)
+        elif lines:
+            del lines[-1]
     found = _bounded(lines, overlong) if lines else Lines(lines=[])
     return RangeLines(lines=found, newlines=newlines, before=int(skipped), digest=digest)
 

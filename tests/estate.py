@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from discovery.app.options import SuggestOptions
-from discovery.app.suggest import Suggestion, suggest
+from discovery.app.proposal import Suggestion
+from discovery.app.suggest import suggest
 from discovery.learn.judge import Reason, Ruling
 from discovery.model.edge import Direction, Edge
 from discovery.model.intent import Allow, PolicyIntent, WorkloadPeer
@@ -42,7 +43,7 @@ class Party:
     owner: str = ""
     kind: str = "Deployment"
     pod: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     account: str | None = None
     reserved: tuple[str, ...] = ()
     node: str | None = None

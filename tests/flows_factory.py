@@ -57,7 +57,7 @@ def flow(**fields: Any) -> dict[str, Any]:
     whole: dict[str, Any] = {
         "time": stamp(),
         "verdict": "FORWARDED",
-        "IP": {"source": "10.0.0.1", "destination": "10.0.0.2", "ipVersion": "IPv4"},
+        "IP": {"source": "10.0.0.1", "destination": "10.0.0.2"},
         "l4": tcp(40_000, 8_080, "SYN"),
         "source": pod("web"),
         "destination": pod("cart"),
@@ -204,9 +204,8 @@ def lake_rows(lake: Path) -> list[dict[str, Any]]:
     if not files:
         return []
     with engine(threads=1) as connection:
-        cursor = connection.execute(f"SELECT * EXCLUDE (ingest_id) FROM {parquet(files)}")
-        names = [column[0] for column in cursor.description or ()]
-        rows = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+        found = connection.execute(f"SELECT * EXCLUDE (ingest_id) FROM {parquet(files)}").to_arrow_table()
+        rows: list[dict[str, Any]] = found.to_pylist()
     return sorted(rows, key=repr)
 
 

@@ -16,12 +16,13 @@ import yaml
 
 from discovery.app.ingest import ingest
 from discovery.app.options import IngestOptions, SuggestOptions
-from discovery.app.suggest import Suggestion, seen_isolated, suggest
+from discovery.app.proposal import Suggestion
+from discovery.app.suggest import suggest
 from discovery.flows.lake import Lake
 from discovery.learn.judge import Reason, Ruling
 from discovery.learn.peers import cover
 from discovery.model.edge import Direction, Edge, Endpoint, Protocol
-from discovery.model.intent import CidrPeer, Origin
+from discovery.model.intent import CidrPeer, Dialect, Origin
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Labels
 from discovery.verify.read import read_policies
@@ -189,31 +190,47 @@ def test_isolated_directions_are_the_truth(learned: Suggestion, truth: Any) -> N
     assert found == wanted
 
 
-def test_existing_isolation_is_the_truth(learned: Suggestion, truth: Any) -> None:
-    """Directions that policies of the cluster isolate already are found in the flows, and no others.
-
-    Rule 7: allows without isolation would open traffic there. Refusing them elsewhere costs a policy for nothing.
-    An explicit deny isolates too: the truth tells it as a denied edge (drop reason POLICY_DENY).
-    """
-    edges = [one.edge for one in learned.learned.judged]
-    wanted = {(row["workload"], row["direction"]) for row in truth["existing_isolation"]}
-    wanted |= {(row["client"], "egress") for row in truth["not_learned"] if row.get("drop_reason") == "POLICY_DENY"}
-    assert {(str(workload), direction.value) for workload, direction in seen_isolated(edges)} == wanted
+def existing_isolation(truth: Any) -> set[tuple[str, str]]:
+    """Return what policies of the cluster isolate already; an explicit deny (a denied edge, POLICY_DENY) does too."""
+    told = {(row["workload"], row["direction"]) for row in truth["existing_isolation"]}
+    return told | {(row["client"], "egress") for row in truth["not_learned"] if row.get("drop_reason") == "POLICY_DENY"}
 
 
-def test_what_a_dialect_cannot_say_is_the_truth(learned: Suggestion, truth: Any) -> None:
-    """Each dialect writes every isolated direction but those it cannot say, or that are isolated already."""
-    isolated = {(str(one.workload), one.direction.value) for one in learned.learned.intents if one.isolate}
-    already = {(row["workload"], row["direction"]) for row in truth["existing_isolation"]} | {
-        ("payments/fraud-check", "egress")
+def already_isolated(learned: Suggestion) -> set[tuple[str, str]]:
+    """Return what the Cilium files leave out because it is isolated already."""
+    return {
+        (one.subject, direction.value)
+        for one in learned.diagnostics
+        if one.code == "already-isolated"
+        for direction in Direction
+        if one.message.startswith(direction.value)
     }
-    for one in learned.rendered:
-        dialect = one.platform.dialect.value
-        written = {
-            (str(artifact.workload), direction.value) for artifact in one.artifacts for direction in artifact.isolates
-        }
-        missing = {(row["workload"], row["direction"]) for row in truth["inexpressible"][dialect]}
-        assert isolated - written == missing | (already & isolated if dialect == "cilium" else set()), dialect
+
+
+def test_existing_isolation_is_not_invented(learned: Suggestion, truth: Any) -> None:
+    """A drop at the server says nothing about the client: no policy is refused for an isolation that is not there."""
+    assert already_isolated(learned) - existing_isolation(truth) == set()
+
+
+def test_existing_isolation_is_not_missed(learned: Suggestion, truth: Any) -> None:
+    """Rule 7: where the log shows that a policy isolates already, allows without isolation would open traffic.
+
+    A policy's name on accepted traffic shows it as well as a drop does.
+    """
+    isolated = {(str(one.workload), one.direction.value) for one in learned.learned.intents if one.isolate}
+    assert existing_isolation(truth) & isolated - already_isolated(learned) == set()
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_what_a_dialect_cannot_say_is_the_truth(learned: Suggestion, truth: Any, dialect: Dialect) -> None:
+    """Each dialect writes every isolated direction but those it cannot say, and on Cilium what is isolated already."""
+    isolated = {(str(one.workload), one.direction.value) for one in learned.learned.intents if one.isolate}
+    rendered = next(one for one in learned.rendered if one.platform.dialect is dialect)
+    written = {(str(one.workload), direction.value) for one in rendered.artifacts for direction in one.isolates}
+    missing = {(row["workload"], row["direction"]) for row in truth["inexpressible"][dialect.value]}
+    assert isolated - written - already_isolated(learned) == missing
+    if dialect is not Dialect.CILIUM:
+        assert isolated - written == missing
 
 
 def test_dns_additions_are_the_truth(learned: Suggestion, truth: Any) -> None:

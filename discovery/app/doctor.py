@@ -12,10 +12,10 @@ from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
+from discovery.app.evidence import read_accounts
 from discovery.app.ingest import ingest
 from discovery.app.inputs import find_inputs
 from discovery.app.options import IngestOptions
-from discovery.app.suggest import read_accounts
 from discovery.app.words import counted, describe_incomplete
 from discovery.flows.engine import engine
 from discovery.flows.lake import Lake

@@ -56,7 +56,7 @@ def ingest(
     options.progress("settling", 0, 1)
     committed = target.snapshot().flows
     with engine() as connection:
-        settled = settle(connection, target.folder("flows"), read.parts, committed)
+        settled = settle(connection, target.folder("flows"), read.parts, committed, doubtful=read.doubtful)
     account = found.empty
     for one in read.accounts:
         account = account + one

@@ -68,6 +68,7 @@ class WorkerResult:
     parts: tuple[Part, ...] = ()
     workloads: dict[int, SeenWorkload] = field(default_factory=dict)
     accounts: dict[int, Completeness] = field(default_factory=dict)
+    doubtful: bool = False
 
 
 class Worker:
@@ -135,6 +136,7 @@ class Worker:
         for number, reader in self._readers.items():
             reader.finish()
             result.accounts[number] = reader.account.completeness()
+            result.doubtful = result.doubtful or reader.doubtful
             for seen in reader.workloads.values():
                 note(result.workloads, seen)
         result.parts = self._writer.close()

@@ -38,12 +38,16 @@ _ALLOCATOR = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """What reading left: parts, workloads by identity, and per input its account and content hash."""
+    """What reading left: parts, workloads by identity, and per input its account and content hash.
+
+    ``doubtful`` says that some record does not tell by itself who opened its connection.
+    """
 
     parts: tuple[Part, ...]
     workloads: dict[int, SeenWorkload] = field(default_factory=dict)
     accounts: tuple[Completeness, ...] = ()
     hashes: tuple[str, ...] = ()
+    doubtful: bool = False
 
 
 def _plan(inputs: tuple[Input, ...]) -> list[Task]:
@@ -184,7 +188,13 @@ def _combine(inputs: tuple[Input, ...], done: Iterable[TaskResult], results: lis
         for seen in worker.workloads.values():
             note(workloads, seen)
     parts = sorted((part for worker in results for part in worker.parts), key=lambda part: part.path)
-    return Read(parts=tuple(parts), workloads=workloads, accounts=tuple(accounts), hashes=tuple(hashes))
+    return Read(
+        parts=tuple(parts),
+        workloads=workloads,
+        accounts=tuple(accounts),
+        hashes=tuple(hashes),
+        doubtful=any(worker.doubtful for worker in results),
+    )
 
 
 def _located(account: Completeness, chunks: list[TaskResult], starts: list[int]) -> tuple[Rejected, ...]:

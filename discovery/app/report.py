@@ -12,11 +12,12 @@ from discovery.app.output import as_json
 from discovery.learn.judge import EXPLANATIONS, Judged, Reason, Ruling
 from discovery.model.diagnostics import Level
 from discovery.model.edge import Direction, Edge, Establishment, EvidenceClass
-from discovery.model.intent import Allow, CidrPeer, EntityPeer, Mode, Origin, Peer, PolicyIntent
+from discovery.model.intent import Allow, CidrPeer, Dialect, EntityPeer, Mode, Origin, Peer, PolicyIntent
+from discovery.model.platform import Platform
 from discovery.model.workload import WorkloadRef
 
 if TYPE_CHECKING:
-    from discovery.app.suggest import Suggestion
+    from discovery.app.proposal import Suggestion
 
 LOW_EVIDENCE_RECORDS = 3
 MAX_LISTED = 25
@@ -31,6 +32,14 @@ ROLLBACK = {
     dialect: f"kubectl delete {kinds} -A -l app.kubernetes.io/managed-by=policy-discovery"
     for dialect, kinds in _KINDS.items()
 }
+
+
+def rollback(platform: Platform) -> str:
+    """Return the command that removes everything a dialect's files applied, in either mode."""
+    command = ROLLBACK[platform.dialect.value]
+    if platform.dialect is Dialect.KUBERNETES and platform.setting("enforcer") == Dialect.CALICO:
+        return command.replace(" -A", ",stagedkubernetesnetworkpolicies.projectcalico.org -A")
+    return command
 
 
 def safe(text: object, limit: int = 160) -> str:
@@ -385,9 +394,19 @@ def _next_section(suggestion: Suggestion) -> list[str]:
         ]
     else:
         lines += ["1. Apply one workload first and watch it.", "2. Keep the roll-back command at hand."]
-    lines += ["", "Roll back everything that these files applied, with one command:", "", "```sh"]
-    lines += [ROLLBACK[one.platform.dialect.value] for one in suggestion.rendered if one.artifacts]
-    return [*lines, "```", ""]
+    commands = [rollback(one.platform) for one in suggestion.rendered if one.artifacts]
+    if not commands:
+        return [*lines, ""]
+    return [
+        *lines,
+        "",
+        "Roll back everything that these files applied, with one command:",
+        "",
+        "```sh",
+        *commands,
+        "```",
+        "",
+    ]
 
 
 def summary_json(suggestion: Suggestion) -> str:

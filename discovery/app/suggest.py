@@ -4,62 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from discovery.app.options import SuggestOptions
 
-from discovery.app.existing import Existing, read_existing
-from discovery.app.ingest import ingest
-from discovery.app.inputs import find_inputs
-from discovery.app.options import IngestOptions, SuggestOptions
-from discovery.app.output import Written, publish, read_staged, stage
-from discovery.app.report import evidence_files, summary_json, summary_markdown
-from discovery.app.words import describe_incomplete
-from discovery.flows.edges import read_edges
-from discovery.flows.engine import engine
-from discovery.flows.lake import Lake, Snapshot
-from discovery.flows.profile import capture_profile
-from discovery.flows.rollup import roll_up
-from discovery.flows.workloads import Workloads, read_workloads
-from discovery.learn.intents import Learned, Subjects, learn
-from discovery.learn.judge import Options, Ruling
-from discovery.model.artifact import Rendered
-from discovery.model.completeness import CaptureProfile, Completeness, Rejected
-from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Direction, Edge
-from discovery.model.errors import IncompleteInputError, ReadBackError
-from discovery.model.intent import Dialect
-from discovery.model.workload import WorkloadRef
-from discovery.verify.read import read_policies
-from discovery.verify.readback import check, covers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suggestion:
-    """What a suggestion holds, in memory and on disk."""
-
-    folder: Path
-    learned: Learned
-    rendered: tuple[Rendered, ...]
-    completeness: Completeness
-    profile: CaptureProfile
-    existing: Existing
-    workloads: Workloads
-    options: SuggestOptions
-    written: Written
-    diagnostics: tuple[Diagnostic, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Evidence:
-    """What the inputs show."""
-
-    edges: tuple[Edge, ...]
-    workloads: Workloads
-    completeness: Completeness
-    profile: CaptureProfile
+if TYPE_CHECKING:
+    from discovery.app.proposal import Suggestion
 
 
 def suggest(
@@ -71,165 +24,18 @@ def suggest(
     malformed and ``allow_partial`` is off (nothing is written), and :class:`ReadBackError` when what was written
     does not mean what was learned (nothing is published).
     """
+    from discovery.app.evidence import gather
+
     options = options or SuggestOptions()
     given = (inputs,) if isinstance(inputs, (str, Path)) else tuple(inputs)
-    folder = Path(output)
-    with tempfile.TemporaryDirectory(prefix="discovery-lake-") as scratch:
-        evidence = _gather(tuple(str(path) for path in given), Path(scratch) / "lake", options)
-    if not evidence.completeness.complete and not options.allow_partial:
-        raise IncompleteInputError(
-            "the input is incomplete: " + describe_incomplete(evidence.completeness),
-            hint="fix the input, or add --allow-partial to learn from what there is (the summary will say so)",
-        )
-    options.progress("learning", 0, 3)
-    existing = read_existing(options.existing, evidence.edges, evidence.workloads.versions)
-    learned = learn(
-        evidence.edges,
-        evidence.workloads.versions,
-        Options(
-            accept_inferred=options.accept_inferred, learn_audit=options.learn_audit or options.existing is not None
-        ),
-        Subjects(namespaces=frozenset(options.namespaces), include_system=options.include_system),
-        existing.denied,
-    )
-    options.progress("learning", 1, 3)
-    isolated = existing.isolated if options.existing is not None else seen_isolated(evidence.edges)
-    rendered = tuple(_render(learned, dialect, options, isolated) for dialect in options.dialects)
-    options.progress("learning", 2, 3)
-    diagnostics = tuple(
-        dict.fromkeys((*learned.diagnostics, *existing.diagnostics, *(d for one in rendered for d in one.diagnostics)))
-    )
-    suggestion = Suggestion(
-        folder=folder, learned=learned, rendered=rendered, completeness=evidence.completeness, profile=evidence.profile,
-        existing=existing, workloads=evidence.workloads, options=options,
-        written=Written(written=(), unchanged=(), retired=()), diagnostics=diagnostics,
-    )  # fmt: skip
-    return _write(suggestion)
+    # What comes after reading is loaded while other processes read.
+    loading = Thread(target=import_module, args=("discovery.app.proposal",))
+    loading.start()
+    try:
+        with tempfile.TemporaryDirectory(prefix="discovery-lake-") as scratch:
+            evidence = gather(tuple(str(path) for path in given), Path(scratch) / "lake", options)
+    finally:
+        loading.join()
+    from discovery.app.proposal import propose
 
-
-def seen_isolated(edges: Iterable[Edge]) -> frozenset[tuple[WorkloadRef, Direction]]:
-    """Return directions that the flows themselves show to be isolated: a policy denied or audited traffic there."""
-    found: set[tuple[WorkloadRef, Direction]] = set()
-    for edge in edges:
-        if not edge.denied_records and edge.verdict not in ("denied", "audit"):
-            continue
-        for reporter, end, direction in (
-            ("client", edge.client, Direction.EGRESS),
-            ("server", edge.server, Direction.INGRESS),
-        ):
-            if reporter in edge.evidence.reporters and end.workload is not None:
-                found.add((end.workload, direction))
-    return frozenset(found)
-
-
-def _gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> _Evidence:
-    """Bring every input into lakes, then roll the lakes up."""
-    found = find_inputs(inputs, options.format)
-    lakes = [Lake(path) for path in found.lakes]
-    accounts = found.empty
-    raw = [one.path for one in found.raw]
-    if raw:
-        how = IngestOptions(
-            format=options.format, cluster=options.cluster, workers=options.workers, progress=options.progress
-        )
-        ingest(raw, scratch, how)
-        lakes.append(Lake(scratch))
-    snapshots = [lake.snapshot() for lake in lakes]
-    for snapshot in snapshots:
-        accounts = accounts + read_accounts(snapshot)
-    workloads = read_workloads([file for snapshot in snapshots for file in snapshot.workloads])
-    flows = tuple(file for snapshot in snapshots for file in snapshot.flows)
-    options.progress("rolling up", 0, 1)
-    with engine(options.memory_limit_mb) as connection:
-        table = roll_up(connection, flows, workloads, since=options.since, until=options.until)
-        profile = capture_profile(connection) if flows else CaptureProfile()
-    options.progress("rolling up", 1, 1)
-    return _Evidence(edges=read_edges(table, workloads), workloads=workloads, completeness=accounts, profile=profile)
-
-
-def read_accounts(snapshot: Snapshot) -> Completeness:
-    """Return the joined account of everything a lake holds."""
-    account = Completeness()
-    for file in snapshot.ingests:
-        rows: pa.Table = pq.ParquetFile(file).read()
-        for row in rows.to_pylist():
-            account = account + Completeness(
-                rows_read=row["rows_read"],
-                rows_skipped=row["rows_skipped"],
-                rows_rejected=row["rows_rejected"],
-                rows_duplicate=row["rows_duplicate"],
-                events_lost=row["events_lost"],
-                rejected=tuple(_located(text) for text in row["rejected"]),
-                truncated=tuple(row["truncated"]),
-            )
-    return account
-
-
-def _located(text: str) -> Rejected:
-    """Return a located rejection from its text form ``file:line: reason``; a file name may hold colons."""
-    place, _, reason = text.partition(": ")
-    file, _, line = place.rpartition(":")
-    return Rejected(file=file, line=int(line) if line.isdigit() else 0, reason=reason)
-
-
-def _render(
-    learned: Learned, dialect: Dialect, options: SuggestOptions, isolated: frozenset[tuple[WorkloadRef, Direction]]
-) -> Rendered:
-    """Render one dialect. What is isolated already matters only to forms that would open traffic there."""
-    from generators import render
-    from generators.base import RenderRequest
-
-    return render(
-        RenderRequest(
-            intents=learned.intents, platform=options.platforms[dialect], mode=options.mode, existing_isolated=isolated
-        )
-    )
-
-
-def _write(suggestion: Suggestion) -> Suggestion:
-    """Stage all files, prove them, publish them."""
-    policies = {artifact.path: artifact.text for one in suggestion.rendered for artifact in one.artifacts}
-    texts = {**policies, **evidence_files(suggestion)}
-    staging = stage(suggestion.folder, texts)
-    found = prove(suggestion, read_staged(staging, sorted(policies)))
-    errors = [diagnostic for diagnostic in found if diagnostic.level is Level.ERROR]
-    if errors:
-        raise ReadBackError(
-            f"what was written does not mean what was learned: {errors[0].subject}: {errors[0].message} "
-            f"({len(errors)} findings)",
-            hint=f"nothing was published; the files are in {staging}: please report this",
-        )
-    suggestion = replace(suggestion, diagnostics=tuple(dict.fromkeys((*suggestion.diagnostics, *found))))
-    summaries = {"summary.md": summary_markdown(suggestion), "summary.json": summary_json(suggestion)}
-    for name, text in summaries.items():
-        (staging / name).write_text(text, "utf-8")
-    written = publish(suggestion.folder, staging, [*texts, *summaries])
-    suggestion.options.progress("learning", 3, 3)
-    return replace(suggestion, written=written)
-
-
-def prove(suggestion: Suggestion, texts: dict[str, str]) -> tuple[Diagnostic, ...]:
-    """Read the written files back with the independent reader and hold them against the intents and the edges."""
-    found: list[Diagnostic] = []
-    versions = suggestion.workloads.versions
-    edges = [one.edge for one in suggestion.learned.judged if one.ruling is Ruling.LEARN]
-    for one in suggestion.rendered:
-        mine = read_policies({artifact.path: texts[artifact.path] for artifact in one.artifacts})
-        isolated = {(artifact.workload, direction) for artifact in one.artifacts for direction in artifact.isolates}
-        wanted = {(intent.workload, intent.direction) for intent in suggestion.learned.intents if intent.isolate}
-        skipped = frozenset(wanted - isolated)
-        found += check(suggestion.learned.intents, mine, one.platform, suggestion.options.mode, versions, skipped)
-        found += covers(edges, suggestion.learned.intents, mine, one.platform, versions)
-    return tuple(found)
-
-
-def summary_counts(suggestion: Suggestion) -> dict[str, int]:
-    """Return the few numbers that the end of a run shows."""
-    judged = suggestion.learned.judged
-    return {
-        "flow records": suggestion.completeness.rows_read,
-        "edges learned": sum(one.ruling is Ruling.LEARN for one in judged),
-        "edges for review": sum(one.ruling is Ruling.REVIEW for one in judged),
-        "edges undecided": sum(one.ruling is Ruling.UNDECIDED for one in judged),
-        "policy files": sum(len(one.artifacts) for one in suggestion.rendered),
-    }
+    return propose(evidence, Path(output), options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
@@ -45,6 +46,13 @@ def speaks(function: Callable[P, R]) -> Callable[P, R]:
             if error.hint:
                 click.echo(f"Try: {printable(error.hint)}", err=True)
             raise SystemExit(exit_code(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read our output is gone: click ends quietly
+            where = f"{error.filename}: " if error.filename is not None else ""
+            click.echo(f"Error: {printable(where)}{printable(error.strerror or error)}", err=True)
+            click.echo("Try: check the path, its permissions and the free space", err=True)
+            raise SystemExit(EXIT_FAILED) from error
 
     return wrapped
 

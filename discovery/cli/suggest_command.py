@@ -20,7 +20,7 @@ from discovery.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from discovery.app.suggest import Suggestion
+    from discovery.app.proposal import Suggestion
 
 EPILOG = """
 \b
@@ -141,7 +141,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
 
 def _tell(done: Suggestion, output: str) -> None:
     """Print the end of a run: the numbers, the findings that need a person, and what to do next."""
-    from discovery.app.suggest import summary_counts
+    from discovery.app.proposal import summary_counts
     from discovery.app.words import counted
     from discovery.model.diagnostics import Level
 

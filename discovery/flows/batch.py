@@ -247,16 +247,16 @@ def _clusters(builder: BatchBuilder, swap: np.ndarray[Any, Any]) -> pa.Dictionar
     return pa.DictionaryArray.from_arrays(pa.array(found), pa.array(list(unique), type=pa.string()))
 
 
-def build_batch(builder: BatchBuilder) -> pa.Table:
+def build_batch(builder: BatchBuilder, times: pa.Array | None = None) -> pa.Table:
     """Return the waiting rows as one FLOWS table (low-cardinality columns dictionary-coded) and keep the builder.
 
-    Raises ``pa.ArrowInvalid`` when a time cannot be parsed.
+    ``times`` are the builder's times if they are parsed already. Raises ``pa.ArrowInvalid`` when a time cannot be.
     """
     count = len(builder)
     meanings: list[Meaning] = builder.meanings.values
     codes = _indexes(builder.meanings_of)
     swap = np.array([meaning.initiator == "destination" for meaning in meanings] or [False])[codes]
-    columns: dict[str, Any] = {"time": parse_times(builder.times)}
+    columns: dict[str, Any] = {"time": parse_times(builder.times) if times is None else times}
     columns["source"] = _dictionary(np.zeros(count, dtype=np.int32), [builder.source])
     columns["uuid"] = pa.array(builder.uuids, type=pa.string())
     for name in _MEANING_TEXT:
@@ -279,3 +279,12 @@ def build_batch(builder: BatchBuilder) -> pa.Table:
     columns["cluster"] = _clusters(builder, swap)
     columns["date"] = columns["time"].cast(pa.date32())
     return pa.table({name: columns[name] for name in FLOWS.names})
+
+
+def has_doubtful(builder: BatchBuilder) -> bool:
+    """Say whether any waiting row's direction is unknown, or a flag that a handshake elsewhere could contradict."""
+    doubtful = [
+        meaning.initiator == "unknown" or (meaning.direction_evidence == "flag" and meaning.protocol == "TCP")
+        for meaning in builder.meanings.values
+    ]
+    return bool(np.array(doubtful or [False])[_indexes(builder.meanings_of)].any())

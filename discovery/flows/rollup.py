@@ -22,11 +22,12 @@ COLLAPSE_PORTS = 8
 
 # From a bounding prefix (/24 or /48) to wider ones, as SQL over canonical text.
 _WIDE = (
-    "CASE WHEN contains(prefix, ':') THEN split_part(prefix, ':', 1) || ':' || split_part(prefix, ':', 2) || '::/32' "
+    "CASE WHEN contains(prefix, ':') THEN coalesce(nullif(split_part(prefix, ':', 1), ''), '0') || ':' "
+    "|| coalesce(nullif(split_part(prefix, ':', 2), ''), '0') || '::/32' "
     "ELSE split_part(prefix, '.', 1) || '.' || split_part(prefix, '.', 2) || '.0.0/16' END"
 )
 _WIDEST = (
-    "CASE WHEN contains(prefix, ':') THEN split_part(prefix, ':', 1) || '::/16' "
+    "CASE WHEN contains(prefix, ':') THEN coalesce(nullif(split_part(prefix, ':', 1), ''), '0') || '::/16' "
     "ELSE split_part(prefix, '.', 1) || '.0.0.0/8' END"
 )
 

@@ -91,25 +91,28 @@ FROM (
 GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type, direction_known
 
 -- name: contested
--- Edges that one point accepted and another denied: only these need a look at single connections.
+-- Edges that one point accepted and another denied: only these need a look at single connections. In a mesh the two
+-- points belong to different clusters.
 CREATE OR REPLACE TEMP TABLE contested AS
-SELECT cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type
+SELECT client_kind, client, server_kind, server, protocol, server_port, icmp_type
 FROM sums
 WHERE direction_known
-GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type
+GROUP BY client_kind, client, server_kind, server, protocol, server_port, icmp_type
 HAVING max(accepted_records + audit_records) > 0 AND max(denied_records) > 0
 
 -- name: contested_rows
 -- The records of contested edges. An aggregated record spans [time, ends]; a single one is a point in time.
 CREATE OR REPLACE TEMP TABLE contested_rows AS
 SELECT
-    x.cluster, x.client_kind, x.client, x.server_kind, x.server, x.protocol, x.server_port, x.icmp_type,
+    f.cluster, x.client_kind, x.client, x.server_kind, x.server, x.protocol, x.server_port, x.icmp_type,
     f.verdict, f.reporter, f.time, coalesce(f.end_time, f.time) AS ends, f.client_address, f.client_port,
-    f.server_address, f.client_pod, f.server_pod, f.flow_records
+    f.server_address, f.client_pod, f.server_pod, f.flow_records,
+    f.client_port IS NOT NULL OR (f.icmp_type IS NOT NULL AND f.client_address IS NOT NULL
+        AND f.server_address IS NOT NULL AND f.end_time IS NULL) AS has_tuple
 FROM {flows} f
 LEFT JOIN workload_of cw ON cw.identity = f.client_identity
 LEFT JOIN workload_of sw ON sw.identity = f.server_identity
-JOIN contested x ON x.cluster = f.cluster AND x.client_kind = f.client_kind AND x.server_kind = f.server_kind
+JOIN contested x ON x.client_kind = f.client_kind AND x.server_kind = f.server_kind
     AND x.client IS NOT DISTINCT FROM cw.workload AND x.server IS NOT DISTINCT FROM sw.workload
     AND x.protocol IS NOT DISTINCT FROM f.protocol AND x.server_port IS NOT DISTINCT FROM f.server_port
     AND x.icmp_type IS NOT DISTINCT FROM f.icmp_type
@@ -117,7 +120,8 @@ WHERE {where} AND f.verdict IN ('accepted', 'audit', 'denied') AND f.direction_e
 
 -- name: survivors
 -- What stays accepted: records whose connection no other point denied. A connection is the five-tuple within a
--- minute; where the source reports no client port, the same interval, unless that point also accepted some of it.
+-- minute (of ICMP the addresses and the type), and a pod that one of two points does not know tells them not apart;
+-- where the source reports no client port, the same interval, unless that point also accepted some of it.
 CREATE OR REPLACE TEMP TABLE survivors AS
 SELECT
     cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type,
@@ -126,17 +130,19 @@ SELECT
 FROM contested_rows a
 WHERE a.verdict <> 'denied' AND NOT EXISTS (
     SELECT 1 FROM contested_rows d
-    WHERE d.verdict = 'denied' AND d.cluster = a.cluster
-        AND d.client_kind = a.client_kind AND d.client IS NOT DISTINCT FROM a.client
+    WHERE d.verdict = 'denied' AND d.client_kind = a.client_kind AND d.client IS NOT DISTINCT FROM a.client
         AND d.server_kind = a.server_kind AND d.server IS NOT DISTINCT FROM a.server
         AND d.protocol = a.protocol AND d.server_port IS NOT DISTINCT FROM a.server_port
         AND d.icmp_type IS NOT DISTINCT FROM a.icmp_type
         AND d.client_address IS NOT DISTINCT FROM a.client_address
         AND d.server_address IS NOT DISTINCT FROM a.server_address
         AND d.client_port IS NOT DISTINCT FROM a.client_port
-        AND d.client_pod IS NOT DISTINCT FROM a.client_pod AND d.server_pod IS NOT DISTINCT FROM a.server_pod
+        AND (d.client_pod IS NOT DISTINCT FROM a.client_pod
+            OR (a.has_tuple AND a.client_address IS NOT NULL AND (d.client_pod IS NULL OR a.client_pod IS NULL)))
+        AND (d.server_pod IS NOT DISTINCT FROM a.server_pod
+            OR (a.has_tuple AND a.server_address IS NOT NULL AND (d.server_pod IS NULL OR a.server_pod IS NULL)))
         AND d.time <= a.ends + INTERVAL 60 SECOND AND d.ends >= a.time - INTERVAL 60 SECOND
-        AND (a.client_port IS NOT NULL OR (d.time <= a.ends AND d.ends >= a.time
+        AND (a.has_tuple OR (d.time <= a.ends AND d.ends >= a.time
             AND d.reporter IS DISTINCT FROM a.reporter
             AND NOT EXISTS (
                 SELECT 1 FROM contested_rows o
@@ -159,7 +165,8 @@ SELECT
     s.direction_known, s.evidence_rank, s.connections, s.bytes_sent, s.bytes_received, s.first_seen, s.last_seen, s.hours,
     s.denied_records,
     CASE
-        WHEN x.cluster IS NOT NULL AND coalesce(v.accepted_records, 0) + coalesce(v.audit_records, 0) = 0 THEN 'denied'
+        WHEN x.client_kind IS NOT NULL AND s.accepted_records + s.audit_records > 0
+            AND coalesce(v.accepted_records, 0) + coalesce(v.audit_records, 0) = 0 THEN 'denied'
         -- In audit mode the datapath also traces the packet as forwarded: one AUDIT record tells the truth.
         WHEN s.audit_records > 0 THEN 'audit'
         WHEN s.accepted_records > 0 THEN 'accepted'
@@ -167,7 +174,7 @@ SELECT
         WHEN s.fault_records > 0 THEN 'fault'
         ELSE 'unknown'
     END AS verdict,
-    x.cluster IS NOT NULL AS contested,
+    x.client_kind IS NOT NULL AS contested,
     CASE
         WHEN s.established = 1 THEN 'established'
         WHEN s.refused = 1 THEN 'refused'
@@ -178,7 +185,7 @@ SELECT
         WHEN s.denied_records > 0 THEN s.denied_records
         WHEN s.fault_records > 0 THEN s.fault_records ELSE s.unknown_records END AS flow_records
 FROM sums s
-LEFT JOIN contested x ON s.direction_known AND x.cluster = s.cluster AND x.client_kind = s.client_kind
+LEFT JOIN contested x ON s.direction_known AND x.client_kind = s.client_kind
     AND x.server_kind = s.server_kind AND x.client IS NOT DISTINCT FROM s.client AND x.server IS NOT DISTINCT FROM s.server
     AND x.protocol IS NOT DISTINCT FROM s.protocol AND x.server_port IS NOT DISTINCT FROM s.server_port
     AND x.icmp_type IS NOT DISTINCT FROM s.icmp_type

@@ -60,14 +60,23 @@ class Settled:
 
 
 def settle(
-    connection: duckdb.DuckDBPyConnection, folder: Path, parts: tuple[Part, ...], committed: tuple[str, ...]
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    parts: tuple[Part, ...],
+    committed: tuple[str, ...],
+    *,
+    doubtful: bool = True,
 ) -> Settled:
-    """Orient unknown records, drop duplicates, rewrite the parts that change; returns the new list of parts."""
+    """Orient doubtful records, drop duplicates, rewrite the parts that change; returns the new list of parts.
+
+    ``doubtful`` False says that every record tells its direction by itself.
+    """
     if not parts:
         return Settled(parts=parts, duplicates=0)
     files = {str(folder / part.path): part for part in parts}
     patches: dict[str, _Patch] = {}
-    _orient(connection, tuple(files), committed, patches)
+    if doubtful:
+        _orient(connection, tuple(files), committed, patches)
     for partition in sorted({part.partition for part in parts}):
         new = tuple(sorted(name for name, part in files.items() if part.partition == partition))
         folder_of = str((folder / files[new[0]].path).parent)

@@ -269,7 +269,6 @@ _RAW: dict[str, bytes] = {
     "empty-object": b"{}",
     "deep": b'{"flow":' * 100_000,
     "deep-closed": b'{"flow":{"source":' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
-    "utf16": line(flow()).decode().encode("utf-16"),
     "loss-text": b'{"lost_events":{"num_events_lost":"many"}}',
     "loss-negative": b'{"lost_events":{"num_events_lost":-4}}',
     "loss-huge": b'{"lost_events":{"num_events_lost":"99999999999999999999999"}}',

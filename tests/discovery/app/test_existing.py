@@ -44,7 +44,8 @@ def test_a_folder_without_manifests_is_an_error(tmp_path: Path) -> None:
     """An empty folder is more likely a mistyped path than an open cluster."""
     with pytest.raises(InputError, match="no manifests") as caught:
         read_existing(tmp_path, [], VERSIONS)
-    assert caught.value.hint is not None and "kubectl get" in caught.value.hint
+    assert caught.value.hint is not None
+    assert "kubectl get" in caught.value.hint
 
 
 def test_an_evaluated_policy_isolates_exactly_what_it_selects(tmp_path: Path) -> None:
@@ -130,9 +131,12 @@ def test_an_unread_rule_keeps_the_subject_of_its_policy(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "head",
-    ["cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy", "projectcalico.org/v3\nkind: GlobalNetworkPolicy",
-     "policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy"],
-)  # fmt: skip
+    [
+        "cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy",
+        "projectcalico.org/v3\nkind: GlobalNetworkPolicy",
+        "policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy",
+    ],
+)
 def test_cluster_wide_policies_isolate_everywhere(tmp_path: Path, head: str) -> None:
     """Cluster-wide kinds are not evaluated: they may select any pod."""
     found = existing(tmp_path, f"apiVersion: {head}\nmetadata: {{name: p}}\nspec: {{}}\n")
@@ -154,7 +158,9 @@ def test_what_is_no_policy_is_left_out(tmp_path: Path) -> None:
     tmp_path.joinpath("service.yaml").write_text("apiVersion: v1\nkind: Service\nmetadata: {name: p}\n")
     found = existing(tmp_path, "replicas: 3\n", AUDITED, name="values.yaml")
     assert (found.isolated, found.denied) == (frozenset(), frozenset())
-    assert [one.hint for one in found.diagnostics] == ["it is left out; remove the file if it is no policy of this cluster"]
+    assert [one.hint for one in found.diagnostics] == [
+        "it is left out; remove the file if it is no policy of this cluster"
+    ]
 
 
 def test_findings_are_kept_beside_denies(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def judged(*edges: Edge) -> list[Judged]:
 def resolver(name: str = "coredns", *, clients: int = 1, port: int = 53, cluster: str = CLUSTER) -> Resolver:
     """Return a resolver."""
     place = Selector(cluster=cluster, namespace="kube-system", labels=Labels.of({"app": name}))
-    return Resolver(workload=ref(name, namespace="kube-system", cluster=cluster), selector=place, port=port, clients=clients)
+    return Resolver(
+        workload=ref(name, namespace="kube-system", cluster=cluster), selector=place, port=port, clients=clients
+    )
 
 
 def asked(one: Resolver, protocol: Protocol) -> Allow:
@@ -40,12 +42,20 @@ def asked(one: Resolver, protocol: Protocol) -> Allow:
 def test_a_resolver_is_found_by_its_port_or_its_records() -> None:
     """Port 53, or layer 7 records of DNS on any port; each client counts once."""
     found = find_resolvers(judged(ask("web"), ask("web", protocol=Protocol.TCP), ask("db", 5353, l7=("dns",))), CHOICES)
-    assert [(one.workload, one.port, one.clients, one.selector) for one in found] == [(DNS, 53, 1, SELECTOR), (DNS, 5353, 1, SELECTOR)]
+    assert [(one.workload, one.port, one.clients, one.selector) for one in found] == [
+        (DNS, 53, 1, SELECTOR),
+        (DNS, 5353, 1, SELECTOR),
+    ]
 
 
 def test_what_was_not_learned_shows_no_resolver() -> None:
     """Denied look-ups, outside resolvers, SCTP and other ports prove nothing."""
-    edges = (ask("web", verdict=Verdict.DENIED), edge("web", outside("192.0.2.53"), 53), ask("web", 80), ask("web", protocol=Protocol.SCTP))
+    edges = (
+        ask("web", verdict=Verdict.DENIED),
+        edge("web", outside("192.0.2.53"), 53),
+        ask("web", 80),
+        ask("web", protocol=Protocol.SCTP),
+    )
     assert find_resolvers(judged(*edges), CHOICES) == ()
 
 
@@ -56,7 +66,8 @@ def test_who_asked_gets_the_other_protocol_too() -> None:
     assert [(allow.peer, allow.protocol, allow.ports, allow.origin) for allow in added] == [
         (WorkloadPeer(selector=one.selector), Protocol.TCP, PortSet.of(53), Origin.DNS)
     ]
-    assert added[0].reason is not None and "TCP" in added[0].reason
+    assert added[0].reason is not None
+    assert "TCP" in added[0].reason
     assert dns_additions(ref("web"), [asked(one, Protocol.UDP), asked(one, Protocol.TCP)], (one,)) == ()
 
 

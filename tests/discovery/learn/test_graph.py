@@ -25,6 +25,16 @@ def test_edges_point_from_client_to_server_and_are_all_kept() -> None:
 
 def test_components_are_not_joined_by_outsiders() -> None:
     """Two groups that both call the outside are still two groups, the larger first."""
-    edges = [edge("a", "b"), edge("b", "c"), edge("x", "y"), edge("a", outside("192.0.2.1")), edge("x", outside("192.0.2.1"))]
+    edges = [
+        edge("a", "b"),
+        edge("b", "c"),
+        edge("x", "y"),
+        edge("a", outside("192.0.2.1")),
+        edge("x", outside("192.0.2.1")),
+    ]
     found = components(build_graph([judge(one, Options()) for one in edges], [ref("alone")]))
-    assert found == [frozenset({ref("a"), ref("b"), ref("c")}), frozenset({ref("x"), ref("y")}), frozenset({ref("alone")})]
+    assert found == [
+        frozenset({ref("a"), ref("b"), ref("c")}),
+        frozenset({ref("x"), ref("y")}),
+        frozenset({ref("alone")}),
+    ]

@@ -20,7 +20,9 @@ VERSIONS = (version("web"), version("db"), version("api"), version(DNS))
 IN, OUT = Direction.INGRESS, Direction.EGRESS
 
 
-def learned(*edges: Edge, versions: tuple[WorkloadVersion, ...] = VERSIONS, subjects: Subjects | None = None) -> Learned:
+def learned(
+    *edges: Edge, versions: tuple[WorkloadVersion, ...] = VERSIONS, subjects: Subjects | None = None
+) -> Learned:
     """Learn with default options."""
     return learn(edges, versions, Options(), subjects or Subjects())
 
@@ -51,23 +53,25 @@ def test_one_edge_is_two_intents() -> None:
     found = learned(edge("web", "db", 5432))
     assert told(found, "web", OUT) == [("shop: app=db", "TCP", "5432")]
     assert told(found, "db", IN) == [("shop: app=web", "TCP", "5432")]
-    assert [(one.workload.name, one.direction, one.isolate) for one in found.intents] == [("db", IN, True), ("web", OUT, True)]
+    assert [(one.workload.name, one.direction, one.isolate) for one in found.intents] == [
+        ("db", IN, True),
+        ("web", OUT, True),
+    ]
 
 
 def test_undecided_traffic_keeps_its_directions_open() -> None:
     """Rule 6: what is learned stays, what is undecided is named, nothing is isolated."""
     found = learned(edge("web", "db", 5432), edge("web", other(EndpointKind.UNRESOLVED, "10.0.0.9"), 80))
     one, peer = intent(found, "web", OUT), intent(found, "db", IN)
-    assert one is not None and peer is not None
+    assert one is not None
+    assert peer is not None
     assert (one.isolate, len(one.allows), peer.isolate) == (False, 1, True)
     assert one.reasons == ("no record tells what one of its ends is: shop/web -> unresolved TCP/80",)
 
 
 def test_unknown_direction_opens_both_directions_at_both_ends() -> None:
     """Rule 1: nobody knows who opened it, so no direction of either end is isolated."""
-    found = learned(
-        edge("web", "db", 1), edge("db", "web", 2), edge("web", "db", 3, evidence_class=EvidenceClass.NONE)
-    )
+    found = learned(edge("web", "db", 1), edge("db", "web", 2), edge("web", "db", 3, evidence_class=EvidenceClass.NONE))
     assert [one.isolate for one in found.intents] == [False] * 4
 
 
@@ -81,7 +85,8 @@ def test_denied_traffic_does_not_open_a_direction() -> None:
     found = learned(edge("web", "db", 5432), edge("api", "db", 22, verdict=Verdict.DENIED))
     assert told(found, "db", IN) == [("shop: app=web", "TCP", "5432")]
     one = intent(found, "db", IN)
-    assert one is not None and one.isolate
+    assert one is not None
+    assert one.isolate
 
 
 def test_a_peer_that_cannot_be_selected_is_undecided() -> None:
@@ -90,8 +95,13 @@ def test_a_peer_that_cannot_be_selected_is_undecided() -> None:
     found = learned(edge("web", "t1", 80), versions=twins)
     assert [(one.ruling, one.reason) for one in found.judged] == [(Ruling.UNDECIDED, Reason.NOT_SELECTABLE)]
     one = intent(found, "web", OUT)
-    assert one is not None and not one.isolate and not one.allows
-    assert [(item.code, item.subject) for item in found.diagnostics] == [("labels-cannot-tell-apart", "shop/t1")]
+    assert one is not None
+    assert not one.isolate
+    assert not one.allows
+    assert {(item.code, item.subject) for item in found.diagnostics} == {
+        ("labels-cannot-tell-apart", "shop/t1"),
+        ("labels-cannot-tell-apart", "shop/t2"),
+    }
 
 
 def test_external_addresses_of_one_port_are_one_cover() -> None:
@@ -105,14 +115,17 @@ def test_external_addresses_of_one_port_are_one_cover() -> None:
     assert one is not None
     assert told(found, "web", OUT) == [("192.0.2.0/31", "TCP", "443"), ("192.0.2.1/32", "TCP", "80")]
     first = one.allows[0]
-    assert isinstance(first.peer, CidrPeer) and first.evidence is not None
+    assert isinstance(first.peer, CidrPeer)
+    assert first.evidence is not None
     assert (first.peer.names, first.evidence.flow_records) == (("a.example", "b.example"), 24)
 
 
 def test_entities_and_icmp() -> None:
     """Nodes by entity with all their addresses; ICMP by type."""
     found = learned(
-        edge("web", other(EndpointKind.HOST, "10.0.0.1"), 1), edge("db", other(EndpointKind.HOST, "10.0.0.2"), 2), ping("web", "db")
+        edge("web", other(EndpointKind.HOST, "10.0.0.1"), 1),
+        edge("db", other(EndpointKind.HOST, "10.0.0.2"), 2),
+        ping("web", "db"),
     )
     assert told(found, "web", OUT) == [("host", "TCP", "1"), ("shop: app=db", "ICMP", "8")]
     one = intent(found, "web", OUT)
@@ -138,7 +151,9 @@ def test_isolated_egress_can_resolve_names() -> None:
 
 def test_an_unknown_resolver_is_said() -> None:
     """Where nobody was seen to resolve names, the isolated egress is a finding."""
-    assert [(one.code, one.subject) for one in learned(edge("web", "db")).diagnostics] == [("dns-resolver-unknown", "shop/web")]
+    assert [(one.code, one.subject) for one in learned(edge("web", "db")).diagnostics] == [
+        ("dns-resolver-unknown", "shop/web")
+    ]
 
 
 def test_subjects_select_who_gets_policies() -> None:
@@ -150,7 +165,7 @@ def test_subjects_select_who_gets_policies() -> None:
     system = learned(*edges, versions=versions, subjects=Subjects(include_system=True))
     assert every == {"web", "x"}
     assert {one.workload.name for one in shop.intents} == {"web"}
-    assert told(shop, "web", OUT)[-1] == ("pay: app=x", "TCP", "80")
+    assert ("pay: app=x", "TCP", "80") in told(shop, "web", OUT)
     assert {one.workload.name for one in system.intents} == {"web", "x", "coredns"}
 
 
@@ -165,8 +180,16 @@ def test_selection_without_labels_is_said() -> None:
     }
 
 
-ENDS = (pod("web"), pod("db"), pod("api"), pod("coredns", namespace="kube-system"), outside("192.0.2.1"), outside("10.0.0.1"),
-        other(EndpointKind.HOST, "10.0.0.1"), other(EndpointKind.UNRESOLVED, "10.0.0.8"))  # fmt: skip
+ENDS = (
+    pod("web"),
+    pod("db"),
+    pod("api"),
+    pod("coredns", namespace="kube-system"),
+    outside("192.0.2.1"),
+    outside("10.0.0.1"),
+    other(EndpointKind.HOST, "10.0.0.1"),
+    other(EndpointKind.UNRESOLVED, "10.0.0.8"),
+)
 
 
 @st.composite
@@ -175,10 +198,12 @@ def rollups(draw: st.DrawFn) -> list[Edge]:
     found: dict[tuple[object, ...], Edge] = {}
     for _ in range(draw(st.integers(1, 8))):
         one = edge(
-            draw(st.sampled_from(ENDS)), draw(st.sampled_from(ENDS)), draw(st.sampled_from((53, 80))),
+            draw(st.sampled_from(ENDS)),
+            draw(st.sampled_from(ENDS)),
+            draw(st.sampled_from((53, 80))),
             verdict=draw(st.sampled_from((Verdict.ACCEPTED, Verdict.ACCEPTED, Verdict.DENIED, Verdict.AUDIT))),
             evidence_class=draw(st.sampled_from((EvidenceClass.HANDSHAKE, EvidenceClass.FLAG, EvidenceClass.NONE))),
-        )  # fmt: skip
+        )
         found[one.client, one.server, one.port, one.verdict] = one
     return list(found.values())
 
@@ -197,7 +222,11 @@ def test_allows_are_what_was_learned_and_isolation_needs_it(edges: list[Edge]) -
     """No allow without a learned edge, no learned edge without an allow, no isolation beside undecided traffic."""
     found = learned(*edges, subjects=Subjects(include_system=True))
     for one in found.intents:
-        mine = [item for item in found.judged if (item.edge.client if one.direction is OUT else item.edge.server).workload == one.workload]
+        mine = [
+            item
+            for item in found.judged
+            if (item.edge.client if one.direction is OUT else item.edge.server).workload == one.workload
+        ]
         ports = {item.edge.port for item in mine if item.ruling is Ruling.LEARN}
         observed = [allow for allow in one.allows if allow.origin is Origin.OBSERVED]
         assert {port for allow in observed for port in allow.ports} == ports
@@ -217,7 +246,9 @@ def test_more_of_the_same_traffic_changes_evidence_alone(edges: list[Edge]) -> N
     more = [replace(one, evidence=replace(one.evidence, flow_records=1200, days=9, client_pods=9)) for one in edges]
 
     def meaning(found: Learned) -> list[object]:
-        return [replace(one, allows=tuple(replace(allow, evidence=None) for allow in one.allows)) for one in found.intents]
+        return [
+            replace(one, allows=tuple(replace(allow, evidence=None) for allow in one.allows)) for one in found.intents
+        ]
 
     assert meaning(learned(*more)) == meaning(learned(*edges))
 
@@ -225,11 +256,22 @@ def test_more_of_the_same_traffic_changes_evidence_alone(edges: list[Edge]) -> N
 def evidence() -> st.SearchStrategy[Evidence]:
     """Draw evidence."""
     count = st.integers(0, 9)
-    words = st.lists(st.sampled_from(("hubble", "calico", "goldmane")), unique=True).map(lambda found: tuple(sorted(found)))
+    words = st.lists(st.sampled_from(("hubble", "calico", "goldmane")), unique=True).map(
+        lambda found: tuple(sorted(found))
+    )
     return st.builds(
-        Evidence, flow_records=count, connections=st.none() | count, first_seen=count, last_seen=count, hours=st.integers(0, 2**24 - 1),
-        days=count, sources=words, reporters=words, client_pods=count, server_pods=count,
-    )  # fmt: skip
+        Evidence,
+        flow_records=count,
+        connections=st.none() | count,
+        first_seen=count,
+        last_seen=count,
+        hours=st.integers(0, 2**24 - 1),
+        days=count,
+        sources=words,
+        reporters=words,
+        client_pods=count,
+        server_pods=count,
+    )
 
 
 @given(evidence(), evidence(), evidence())

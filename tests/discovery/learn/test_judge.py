@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def test_accepted_traffic_is_learned(establishment: Establishment) -> None:
         ({"establishment": Establishment.UNANSWERED}, Reason.UNANSWERED),
     ],
 )
-def test_what_did_not_work_goes_to_review(changes: dict[str, object], reason: Reason) -> None:
+def test_what_did_not_work_goes_to_review(changes: dict[str, Any], reason: Reason) -> None:
     """Rule 2: nothing that was denied, refused, unanswered or lost becomes a rule."""
     found = judge(edge("web", "db", **changes), Options())
     assert (found.ruling, found.reason) == (Ruling.REVIEW, reason)
@@ -101,29 +103,40 @@ def test_options_let_in_what_they_name_and_nothing_else() -> None:
     assert judge(refused, Options(learn_audit=True)).reason is Reason.REFUSED
 
 
+FACTS = {
+    "verdict": st.sampled_from(Verdict),
+    "establishment": st.sampled_from(Establishment),
+    "evidence_class": st.sampled_from(EvidenceClass),
+    "protocol": st.sampled_from([*Protocol, None]),
+    "port": st.none() | st.integers(0, 65_535),
+    "icmp_type": st.none() | st.integers(0, 255),
+}
+
+
 @given(
-    verdict=st.sampled_from(Verdict), establishment=st.sampled_from(Establishment), evidence=st.sampled_from(EvidenceClass),
-    kind=st.sampled_from(EndpointKind), protocol=st.sampled_from([*Protocol, None]), port=st.none() | st.integers(0, 65_535),
-    icmp=st.none() | st.integers(0, 255), exact=st.booleans(), inferred=st.booleans(), audit=st.booleans(),
-)  # fmt: skip
+    facts=st.fixed_dictionaries(FACTS),
+    kind=st.sampled_from(EndpointKind),
+    exact=st.booleans(),
+    inferred=st.booleans(),
+    audit=st.booleans(),
+)
 def test_every_edge_gets_one_ruling_that_keeps_the_rules(
-    verdict: Verdict, establishment: Establishment, evidence: EvidenceClass, kind: EndpointKind, protocol: Protocol | None,
-    port: int | None, icmp: int | None, exact: bool, inferred: bool, audit: bool,
-) -> None:  # fmt: skip
+    facts: dict[str, Any], kind: EndpointKind, exact: bool, inferred: bool, audit: bool
+) -> None:
     """For any edge: only accepted, initiated, nameable traffic is learned, and undecided traffic was accepted."""
     end = "db" if kind is EndpointKind.WORKLOAD else other(kind, "192.0.2.1", exact=exact)
-    one = edge("web", end, port, verdict=verdict, establishment=establishment, evidence_class=evidence, protocol=protocol, icmp_type=icmp)  # fmt: skip
+    one = edge("web", end, **facts)
     found = judge(one, Options(accept_inferred=inferred, learn_audit=audit))
     assert (found.reason is None) == (found.ruling is Ruling.LEARN)
-    failed = establishment in (Establishment.REFUSED, Establishment.UNANSWERED)
-    if verdict in NOT_OPEN or failed or (verdict is Verdict.AUDIT and not audit):
+    failed = one.establishment in (Establishment.REFUSED, Establishment.UNANSWERED)
+    if one.verdict in NOT_OPEN or failed or (one.verdict is Verdict.AUDIT and not audit):
         assert found.ruling is Ruling.REVIEW
     if found.ruling is Ruling.LEARN:
-        assert evidence is not EvidenceClass.NONE
-        assert inferred or evidence is not EvidenceClass.INFERRED
+        assert one.evidence_class is not EvidenceClass.NONE
+        assert inferred or one.evidence_class is not EvidenceClass.INFERRED
         assert kind is not EndpointKind.UNRESOLVED
-        assert protocol is not None
-        assert (port if protocol.has_ports else icmp) is not None
+        assert one.protocol is not None
+        assert (one.port if one.protocol.has_ports else one.icmp_type) is not None
 
 
 def test_every_reason_is_explained() -> None:

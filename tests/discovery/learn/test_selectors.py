@@ -85,20 +85,37 @@ def test_the_order_of_versions_does_not_matter(data: st.DataObject) -> None:
 
 
 @given(estates(), estates())
-def test_workloads_of_another_namespace_do_not_matter(here: list[WorkloadVersion], there: list[WorkloadVersion]) -> None:
+def test_workloads_of_another_namespace_do_not_matter(
+    here: list[WorkloadVersion], there: list[WorkloadVersion]
+) -> None:
     """A selector is for one namespace: what runs elsewhere changes no choice."""
-    moved = [version(ref(one.ref.name, namespace="pay"), one.labels.as_dict(), account=one.service_account) for one in there]
+    moved = [
+        version(ref(one.ref.name, namespace="pay"), one.labels.as_dict(), account=one.service_account) for one in there
+    ]
     alone, together = choose_all(here), choose_all([*here, *moved])
     assert {workload: together[workload] for workload in alone} == alone
 
 
 @pytest.mark.parametrize(
     "key",
-    ["pod-template-hash", "rollouts-pod-template-hash", "controller-revision-hash", "controller-uid", "job-name",
-     "batch.kubernetes.io/job-name", "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index",
-     "pod-template-generation", "helm.sh/chart", "app.kubernetes.io/managed-by", "topology.kubernetes.io/zone",
-     "policy-discovery/enforce", "io.kubernetes.pod.namespace", "security.istio.io/tlsMode"],
-)  # fmt: skip
+    [
+        "pod-template-hash",
+        "rollouts-pod-template-hash",
+        "controller-revision-hash",
+        "controller-uid",
+        "job-name",
+        "batch.kubernetes.io/job-name",
+        "statefulset.kubernetes.io/pod-name",
+        "apps.kubernetes.io/pod-index",
+        "pod-template-generation",
+        "helm.sh/chart",
+        "app.kubernetes.io/managed-by",
+        "topology.kubernetes.io/zone",
+        "policy-discovery/enforce",
+        "io.kubernetes.pod.namespace",
+        "security.istio.io/tlsMode",
+    ],
+)
 def test_volatile_labels_never_select(key: str) -> None:
     """Labels that change with a run, a rollout or a zone are no evidence of what a workload is."""
     assert not is_stable(key, "x", ref("web"))

@@ -16,9 +16,23 @@ def test_everything_in_a_system_namespace_is_system(namespace: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["cilium", "cilium-operator", "hubble-relay", "calico-node", "kube-proxy", "coredns", "etcd", "istiod", "ztunnel",
-     "argocd-repo-server", "linkerd-destination", "helm-controller", "node-local-dns", "kube-dns"],
-)  # fmt: skip
+    [
+        "cilium",
+        "cilium-operator",
+        "hubble-relay",
+        "calico-node",
+        "kube-proxy",
+        "coredns",
+        "etcd",
+        "istiod",
+        "ztunnel",
+        "argocd-repo-server",
+        "linkerd-destination",
+        "helm-controller",
+        "node-local-dns",
+        "kube-dns",
+    ],
+)
 def test_system_workloads_are_found_in_any_namespace(name: str) -> None:
     """People install the same things under other names of namespaces."""
     assert is_system(ref(name, namespace="infra"))

@@ -98,13 +98,40 @@ def test_every_spec_is_read() -> None:
 )
 def test_malformed_manifests_never_raise(body: str) -> None:
     """A field of the wrong type is no reason to stop, in any dialect."""
-    for head in ("cilium.io/v2\nkind: CiliumNetworkPolicy", "projectcalico.org/v3\nkind: NetworkPolicy", "x\nkind: List"):
+    for head in (
+        "cilium.io/v2\nkind: CiliumNetworkPolicy",
+        "projectcalico.org/v3\nkind: NetworkPolicy",
+        "x\nkind: List",
+    ):
         read_denies({"p": f"apiVersion: {head}\n{body}\n"})
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-    st.sampled_from(["spec", "specs", "ingressDeny", "egressDeny", "ingress", "egress", "action", "selector", "endpointSelector"]),
-    inner | st.just("Deny"), max_size=3), max_leaves=12))  # fmt: skip
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "spec",
+                        "specs",
+                        "ingressDeny",
+                        "egressDeny",
+                        "ingress",
+                        "egress",
+                        "action",
+                        "selector",
+                        "endpointSelector",
+                    ]
+                ),
+                inner | st.just("Deny"),
+                max_size=3,
+            )
+        ),
+        max_leaves=12,
+    )
+)
 def test_any_shape_is_read_without_an_error(spec: Any) -> None:
     """Whatever stands below ``spec``, reading it ends, and what it gives can be held against edges."""
     for api, kind in (("cilium.io/v2", "CiliumClusterwideNetworkPolicy"), ("projectcalico.org/v3", "NetworkPolicy")):
@@ -161,9 +188,16 @@ def test_a_manifest_without_a_namespace_may_land_anywhere() -> None:
 
 def test_clusterwide_cilium_denies_are_exact() -> None:
     """A cluster-wide policy means any namespace where it names none, and the one it names where it does."""
-    body = 'spec: {{endpointSelector: {{matchLabels: {{{own}}}}}, egressDeny: [{{toEndpoints: [{{matchLabels: {{app: db}}}}]}}]}}'
+    body = (
+        "spec: {{endpointSelector: {{matchLabels: {{{own}}}}}, "
+        "egressDeny: [{{toEndpoints: [{{matchLabels: {{app: db}}}}]}}]}}"
+    )
     everywhere = cilium(body.format(own=""), kind="CiliumClusterwideNetworkPolicy", namespace=None)
-    batch = cilium(body.format(own='"k8s:io.kubernetes.pod.namespace": batch'), kind="CiliumClusterwideNetworkPolicy", namespace=None)  # fmt: skip
+    batch = cilium(
+        body.format(own='"k8s:io.kubernetes.pod.namespace": batch'),
+        kind="CiliumClusterwideNetworkPolicy",
+        namespace=None,
+    )
     job = edge(pod("cron", namespace="batch"), "db")
     back = edge("db", pod("cron", namespace="batch"))
     assert denied(everywhere, WEB_TO_DB, job, back) == [WEB_TO_DB, job]
@@ -178,12 +212,17 @@ spec:
   types: [Egress]
   egress:
   - {action: Log}
-  - {action: Deny, metadata: {annotations: {why: incident}}, protocol: TCP, destination: {selector: app == 'db', ports: [5432]}}
+  - action: Deny
+    metadata: {annotations: {why: incident}}
+    protocol: TCP
+    destination: {selector: app == 'db', ports: [5432]}
   - {action: Allow}
 """
 
 
-@pytest.mark.parametrize("kind", ["NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy"])
+@pytest.mark.parametrize(
+    "kind", ["NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy"]
+)
 def test_calico_denies_are_exact_in_any_tier(kind: str) -> None:
     """Tier, order and the rules around a deny do not blur what it denies."""
     manifest = calico(CALICO_DENY, kind=kind, namespace=None if "Global" in kind else "shop")
@@ -192,7 +231,11 @@ def test_calico_denies_are_exact_in_any_tier(kind: str) -> None:
 
 def test_global_calico_denies_reach_every_namespace() -> None:
     """A global policy's peers without a namespace selector are those of any namespace."""
-    manifest = calico("spec: {selector: all(), egress: [{action: deny, destination: {selector: app == 'db'}}]}", kind="GlobalNetworkPolicy", namespace=None)  # fmt: skip
+    manifest = calico(
+        "spec: {selector: all(), egress: [{action: deny, destination: {selector: app == 'db'}}]}",
+        kind="GlobalNetworkPolicy",
+        namespace=None,
+    )
     job = edge(pod("cron", namespace="batch"), "db")
     assert denied(manifest, job, edge("db", pod("cron", namespace="batch"))) == [job]
 
@@ -205,9 +248,13 @@ def test_the_stored_form_of_calico_policies_is_read() -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    ["{action: Deny, destination: {notSelector: app == 'x'}}", "{action: Deny, http: {methods: [GET]}}",
-     "{action: Deny, source: {ports: [1]}}", "{action: Deny, destination: {domains: [example.com]}}"],
-)  # fmt: skip
+    [
+        "{action: Deny, destination: {notSelector: app == 'x'}}",
+        "{action: Deny, http: {methods: [GET]}}",
+        "{action: Deny, source: {ports: [1]}}",
+        "{action: Deny, destination: {domains: [example.com]}}",
+    ],
+)
 def test_calico_denies_that_cannot_be_read_match_their_subject(rule: str) -> None:
     """Negations, HTTP, source ports and domains are not evaluated: they may match."""
     manifest = calico(f"spec: {{selector: app == 'web', egress: [{rule}]}}")
@@ -253,7 +300,9 @@ def test_prefixes_are_tested_by_containment(end: Endpoint, expected: bool) -> No
 
 def test_excepted_prefixes_are_not_denied() -> None:
     """A hole in a denied prefix is a hole."""
-    manifest = cilium("spec: {endpointSelector: {}, egressDeny: [{toCIDRSet: [{cidr: 192.0.2.0/24, except: [192.0.2.8/29]}]}]}")
+    manifest = cilium(
+        "spec: {endpointSelector: {}, egressDeny: [{toCIDRSet: [{cidr: 192.0.2.0/24, except: [192.0.2.8/29]}]}]}"
+    )
     inside, hole = edge("web", outside("192.0.2.1")), edge("web", outside("192.0.2.9"))
     assert denied(manifest, inside, hole) == [inside]
 

@@ -1,0 +1,81 @@
+"""Brings every input into lakes and rolls the lakes up: what the inputs show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from discovery.app.ingest import ingest
+from discovery.app.inputs import find_inputs
+from discovery.app.options import IngestOptions, SuggestOptions
+from discovery.flows.edges import read_edges
+from discovery.flows.engine import engine
+from discovery.flows.lake import Lake, Snapshot
+from discovery.flows.profile import capture_profile
+from discovery.flows.rollup import roll_up
+from discovery.flows.workloads import Workloads, read_workloads
+from discovery.model.completeness import CaptureProfile, Completeness, Rejected
+from discovery.model.edge import Edge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the inputs show."""
+
+    edges: tuple[Edge, ...]
+    workloads: Workloads
+    completeness: Completeness
+    profile: CaptureProfile
+
+
+def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> Evidence:
+    """Bring every input into lakes, then roll the lakes up."""
+    found = find_inputs(inputs, options.format)
+    lakes = [Lake(path) for path in found.lakes]
+    accounts = found.empty
+    raw = [one.path for one in found.raw]
+    if raw:
+        how = IngestOptions(
+            format=options.format, cluster=options.cluster, workers=options.workers, progress=options.progress
+        )
+        ingest(raw, scratch, how)
+        lakes.append(Lake(scratch))
+    snapshots = [lake.snapshot() for lake in lakes]
+    for snapshot in snapshots:
+        accounts = accounts + read_accounts(snapshot)
+    workloads = read_workloads([file for snapshot in snapshots for file in snapshot.workloads])
+    flows = tuple(file for snapshot in snapshots for file in snapshot.flows)
+    options.progress("rolling up", 0, 1)
+    with engine(options.memory_limit_mb) as connection:
+        table = roll_up(connection, flows, workloads, since=options.since, until=options.until)
+        profile = capture_profile(connection) if flows else CaptureProfile()
+    options.progress("rolling up", 1, 1)
+    return Evidence(edges=read_edges(table, workloads), workloads=workloads, completeness=accounts, profile=profile)
+
+
+def read_accounts(snapshot: Snapshot) -> Completeness:
+    """Return the joined account of everything a lake holds."""
+    account = Completeness()
+    for file in snapshot.ingests:
+        rows: pa.Table = pq.ParquetFile(file).read()
+        for row in rows.to_pylist():
+            account = account + Completeness(
+                rows_read=row["rows_read"],
+                rows_skipped=row["rows_skipped"],
+                rows_rejected=row["rows_rejected"],
+                rows_duplicate=row["rows_duplicate"],
+                events_lost=row["events_lost"],
+                rejected=tuple(_located(text) for text in row["rejected"]),
+                truncated=tuple(row["truncated"]),
+            )
+    return account
+
+
+def _located(text: str) -> Rejected:
+    """Return a located rejection from its text form ``file:line: reason``; a file name may hold colons."""
+    place, _, reason = text.partition(": ")
+    file, _, line = place.rpartition(":")
+    return Rejected(file=file, line=int(line) if line.isdigit() else 0, reason=reason)

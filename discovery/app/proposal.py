@@ -1,0 +1,157 @@
+"""From evidence to reviewable files: learn, render, read back, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from discovery.app.evidence import Evidence
+from discovery.app.existing import Existing, read_existing
+from discovery.app.options import SuggestOptions
+from discovery.app.output import Written, publish, read_staged, stage
+from discovery.app.report import evidence_files, summary_json, summary_markdown
+from discovery.app.words import describe_incomplete
+from discovery.flows.workloads import Workloads
+from discovery.learn.intents import Learned, Subjects, learn
+from discovery.learn.judge import Options, Ruling
+from discovery.model.artifact import Rendered
+from discovery.model.completeness import CaptureProfile, Completeness
+from discovery.model.diagnostics import Diagnostic, Level
+from discovery.model.edge import Direction, Edge
+from discovery.model.errors import IncompleteInputError, ReadBackError
+from discovery.model.intent import Dialect
+from discovery.model.workload import WorkloadRef
+from discovery.verify.read import read_policies
+from discovery.verify.readback import check, covers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """What a suggestion holds, in memory and on disk."""
+
+    folder: Path
+    learned: Learned
+    rendered: tuple[Rendered, ...]
+    completeness: Completeness
+    profile: CaptureProfile
+    existing: Existing
+    workloads: Workloads
+    options: SuggestOptions
+    written: Written
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Suggestion:
+    """Learn policies from evidence and write them for review.
+
+    Raises :class:`IncompleteInputError` when input was lost or malformed and ``allow_partial`` is off (nothing is
+    written), and :class:`ReadBackError` when what was written does not mean what was learned (nothing is published).
+    """
+    if not evidence.completeness.complete and not options.allow_partial:
+        raise IncompleteInputError(
+            "the input is incomplete: " + describe_incomplete(evidence.completeness),
+            hint="fix the input, or add --allow-partial to learn from what there is (the summary will say so)",
+        )
+    options.progress("learning", 0, 3)
+    existing = read_existing(options.existing, evidence.edges, evidence.workloads.versions)
+    learned = learn(
+        evidence.edges,
+        evidence.workloads.versions,
+        Options(
+            accept_inferred=options.accept_inferred, learn_audit=options.learn_audit or options.existing is not None
+        ),
+        Subjects(namespaces=frozenset(options.namespaces), include_system=options.include_system),
+        existing.denied,
+    )
+    options.progress("learning", 1, 3)
+    isolated = existing.isolated if options.existing is not None else seen_isolated(evidence.edges)
+    rendered = tuple(_render(learned, dialect, options, isolated) for dialect in options.dialects)
+    options.progress("learning", 2, 3)
+    diagnostics = tuple(
+        dict.fromkeys((*learned.diagnostics, *existing.diagnostics, *(d for one in rendered for d in one.diagnostics)))
+    )
+    suggestion = Suggestion(
+        folder=folder, learned=learned, rendered=rendered, completeness=evidence.completeness, profile=evidence.profile,
+        existing=existing, workloads=evidence.workloads, options=options,
+        written=Written(written=(), unchanged=(), retired=()), diagnostics=diagnostics,
+    )  # fmt: skip
+    return _write(suggestion)
+
+
+def seen_isolated(edges: Iterable[Edge]) -> frozenset[tuple[WorkloadRef, Direction]]:
+    """Return directions that the flows themselves show to be isolated: a policy denied or audited traffic there."""
+    found: set[tuple[WorkloadRef, Direction]] = set()
+    for edge in edges:
+        if not edge.denied_records and edge.verdict not in ("denied", "audit"):
+            continue
+        for reporter, end, direction in (
+            ("client", edge.client, Direction.EGRESS),
+            ("server", edge.server, Direction.INGRESS),
+        ):
+            if reporter in edge.evidence.reporters and end.workload is not None:
+                found.add((end.workload, direction))
+    return frozenset(found)
+
+
+def _render(
+    learned: Learned, dialect: Dialect, options: SuggestOptions, isolated: frozenset[tuple[WorkloadRef, Direction]]
+) -> Rendered:
+    """Render one dialect. What is isolated already matters only to forms that would open traffic there."""
+    from generators import render
+    from generators.base import RenderRequest
+
+    return render(
+        RenderRequest(
+            intents=learned.intents, platform=options.platforms[dialect], mode=options.mode, existing_isolated=isolated
+        )
+    )
+
+
+def _write(suggestion: Suggestion) -> Suggestion:
+    """Stage all files, prove them, publish them."""
+    policies = {artifact.path: artifact.text for one in suggestion.rendered for artifact in one.artifacts}
+    texts = {**policies, **evidence_files(suggestion)}
+    staging = stage(suggestion.folder, texts)
+    found = prove(suggestion, read_staged(staging, sorted(policies)))
+    errors = [diagnostic for diagnostic in found if diagnostic.level is Level.ERROR]
+    if errors:
+        raise ReadBackError(
+            f"what was written does not mean what was learned: {errors[0].subject}: {errors[0].message} "
+            f"({len(errors)} findings)",
+            hint=f"nothing was published; the files are in {staging}: please report this",
+        )
+    suggestion = replace(suggestion, diagnostics=tuple(dict.fromkeys((*suggestion.diagnostics, *found))))
+    summaries = {"summary.md": summary_markdown(suggestion), "summary.json": summary_json(suggestion)}
+    for name, text in summaries.items():
+        (staging / name).write_text(text, "utf-8")
+    written = publish(suggestion.folder, staging, [*texts, *summaries])
+    suggestion.options.progress("learning", 3, 3)
+    return replace(suggestion, written=written)
+
+
+def prove(suggestion: Suggestion, texts: dict[str, str]) -> tuple[Diagnostic, ...]:
+    """Read the written files back with the independent reader and hold them against the intents and the edges."""
+    found: list[Diagnostic] = []
+    versions = suggestion.workloads.versions
+    edges = [one.edge for one in suggestion.learned.judged if one.ruling is Ruling.LEARN]
+    for one in suggestion.rendered:
+        mine = read_policies({artifact.path: texts[artifact.path] for artifact in one.artifacts})
+        isolated = {(artifact.workload, direction) for artifact in one.artifacts for direction in artifact.isolates}
+        wanted = {(intent.workload, intent.direction) for intent in suggestion.learned.intents if intent.isolate}
+        skipped = frozenset(wanted - isolated)
+        found += check(suggestion.learned.intents, mine, one.platform, suggestion.options.mode, versions, skipped)
+        found += covers(edges, suggestion.learned.intents, mine, one.platform, versions)
+    return tuple(found)
+
+
+def summary_counts(suggestion: Suggestion) -> dict[str, int]:
+    """Return the few numbers that the end of a run shows."""
+    judged = suggestion.learned.judged
+    return {
+        "flow records": suggestion.completeness.rows_read,
+        "edges learned": sum(one.ruling is Ruling.LEARN for one in judged),
+        "edges for review": sum(one.ruling is Ruling.REVIEW for one in judged),
+        "edges undecided": sum(one.ruling is Ruling.UNDECIDED for one in judged),
+        "policy files": sum(len(one.artifacts) for one in suggestion.rendered),
+    }

@@ -1,0 +1,37 @@
+"""Small sentences read well in singular, plural and large numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from discovery.app.words import counted, describe_incomplete
+from discovery.model.completeness import Completeness, Rejected
+
+
+@pytest.mark.parametrize(
+    ("count", "what", "plural", "expected"),
+    [
+        (1, "file", None, "1 file"),
+        (0, "file", None, "0 files"),
+        (1234, "file", None, "1,234 files"),
+        (2, "policy", "policies", "2 policies"),
+    ],
+)
+def test_counts(count: int, what: str, plural: str | None, expected: str) -> None:
+    """One is singular, everything else plural, thousands are grouped."""
+    assert counted(count, what, plural) == expected
+
+
+def test_what_is_missing_is_named_with_its_first_place() -> None:
+    """Every kind of loss is told, malformed records with the first place."""
+    account = Completeness(
+        rows_rejected=2,
+        events_lost=1,
+        rejected=(Rejected(file="a.jsonl", line=7, reason="not JSON"),),
+        truncated=("b.gz: cut short",),
+    )
+    assert describe_incomplete(account) == (
+        "2 malformed records (first: a.jsonl:7: not JSON); the source lost 1 event; b.gz: cut short"
+    )
+    assert describe_incomplete(Completeness(rows_rejected=1)) == "1 malformed record"
+    assert describe_incomplete(Completeness()) == ""
