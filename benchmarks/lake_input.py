@@ -142,8 +142,9 @@ def write_lake(target: Path, rows: int, seed: int) -> None:
         writer.write(_batch(estate, rng, _START + numbers * (DAYS * _DAY) // rows))
     seen = [SeenWorkload(info=info, first=_START, last=_START + DAYS * _DAY - 1) for info in estate.infos]
     lake.append_side("workloads", workload_rows(seen, "default", RUN), RUN)
-    account: dict[str, object] = {field.name: 0 for field in INGESTS if field.type == pa.int64()} | {"rows_read": rows}
+    account: dict[str, object] = dict.fromkeys((f.name for f in INGESTS if f.type == pa.int64()), 0)
     account |= {
+        "rows_read": rows,
         "ingest_id": RUN,
         "content_hash": RUN,
         "input": "made",

@@ -40,7 +40,8 @@ def duckdb_typed(path: Path) -> int:
     flow = (
         "STRUCT(time VARCHAR, uuid VARCHAR, verdict VARCHAR, drop_reason_desc VARCHAR, IP STRUCT(source VARCHAR, "
         f"destination VARCHAR), l4 STRUCT(TCP {ports}, UDP {ports}), source {end}, destination {end}, "
-        "is_reply BOOLEAN, traffic_direction VARCHAR, trace_observation_point VARCHAR, event_type STRUCT(type INTEGER, sub_type INTEGER))"
+        "is_reply BOOLEAN, traffic_direction VARCHAR, trace_observation_point VARCHAR, "
+        "event_type STRUCT(type INTEGER, sub_type INTEGER))"
     )
     connection = duckdb.connect()
     rows = connection.sql(

@@ -1,6 +1,6 @@
 """Queries over a lake, each in a process of its own: ``queries.py NAME LAKE THREADS``.
 
-The engine has the memory that ``suggest`` gives it. Prints the seconds of the query alone and the rows of its result, as JSON.
+The engine has the memory that ``suggest`` gives it. Prints the seconds of the query alone and the rows of its result.
 """
 
 from __future__ import annotations

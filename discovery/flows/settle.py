@@ -33,14 +33,24 @@ INFER_PEERS = 2
 
 _PORTED = "protocol IN ('TCP', 'UDP', 'SCTP') AND client_port IS NOT NULL AND server_port IS NOT NULL"
 
+
+
+def _as_reported(*whats: str) -> str:
+    """Return the columns of both ends as the source reported them, whichever way they were turned since."""
+    return ", ".join(
+        f"CASE WHEN initiator = 'destination' THEN {first}_{what} ELSE {second}_{what} END"
+        for what in whats
+        for first, second in (("server", "client"), ("client", "server"))
+    )
+
+
 # The whole identity of a record, inside one partition (cluster and date).
 _IDENTITY = (
-    "time, node, observation_point, uuid, protocol, initiator, client_address, client_port, server_address, "
-    "server_port, client_identity, server_identity, client_kind, server_kind, client_pod, server_pod, verdict, "
-    "reporter, is_reply, tcp_flags, icmp_type, icmp_code, l7_type, l7_protocol, dns_query, http_method, http_path, "
+    f"time, node, observation_point, uuid, protocol, {_as_reported('address', 'port', 'identity', 'kind', 'pod')}, "
+    "verdict, reporter, is_reply, tcp_flags, icmp_type, icmp_code, l7_type, l7_protocol, dns_query, http_method, http_path, "
     "end_time, source, connections, packets_sent, bytes_sent, service_name"
 )
-_QUICK = "time, uuid, client_address, client_port, server_address, server_port, initiator, node, observation_point"
+_QUICK = f"time, uuid, {_as_reported('address', 'port')}, node, observation_point"
 
 
 @dataclass(slots=True)
