@@ -164,12 +164,19 @@ class RecordReader(ABC):
                 info.identity not in infos or _knowledge(info) > _knowledge(infos[info.identity])
             ):
                 infos[info.identity] = info
-        times = table["time"].cast(pa.int64())
+        times = table["time"].cast(pa.int64()).to_numpy()
         for side in ("client", "server"):
-            seen = pa.table({"identity": table[f"{side}_identity"], "time": times}).group_by("identity")
-            for row in seen.aggregate([("time", "min"), ("time", "max")]).to_pylist():
-                if row["identity"] is not None:
-                    note(self.workloads, SeenWorkload(infos[row["identity"]], row["time_min"], row["time_max"]))
+            column = table[f"{side}_identity"].combine_chunks()
+            known = column.is_valid().to_numpy(zero_copy_only=False)
+            if not known.any():
+                continue
+            identities, position = np.unique(column.drop_null().to_numpy(), return_inverse=True)
+            first = np.full(len(identities), np.iinfo(np.int64).max)
+            last = np.full(len(identities), np.iinfo(np.int64).min)
+            np.minimum.at(first, position, times[known])
+            np.maximum.at(last, position, times[known])
+            for row, identity in enumerate(identities.tolist()):
+                note(self.workloads, SeenWorkload(infos[identity], int(first[row]), int(last[row])))
 
 
 def fitting_times(times: list[Any]) -> pa.Array | None:

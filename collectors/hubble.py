@@ -33,6 +33,7 @@ from collectors.hubble_wire import (
 )
 from discovery.flows.identity import EXTERNAL, UNRESOLVED, EndpointInfo, reserved_endpoint, workload_endpoint
 from discovery.flows.redact import MAX_TEXT, redact_url
+from discovery.model.workload import EndpointKind
 
 _decode_line = msgspec.json.Decoder(Line).decode
 _decode_flow = msgspec.json.Decoder(Flow).decode
@@ -107,6 +108,8 @@ def parse_endpoint(raw: bytes) -> EndpointInfo:
             workloads=[(workload.name, workload.kind) for workload in endpoint.workloads or ()],
         )
     known = reserved_endpoint(reserved, cluster)
+    if known is not None and known.kind is EndpointKind.EXTERNAL and namespace and endpoint.pod_name:
+        return UNRESOLVED  # the agent did not know the identity of a pod that it names: this is no outside address
     if known is not None:
         return known
     return EXTERNAL if external or _FIRST_LOCAL_CIDR <= endpoint.identity <= _LAST_LOCAL_CIDR else UNRESOLVED

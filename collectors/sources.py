@@ -73,7 +73,7 @@ class GzipStream(gzip.GzipFile):
         """Close the source too; ``GzipFile`` leaves it open."""
         source = self.fileobj
         super().close()
-        if source is not None:
+        if isinstance(source, io.BufferedReader):
             source.close()
 
 

@@ -104,13 +104,15 @@ class Inexpressible(Exception):  # noqa: N818 - it is a finding that travels to 
 class RenderRequest:
     """The intents to be written, for one platform and mode.
 
-    ``existing_isolated`` are the workloads and directions that a policy in the cluster isolates already.
+    ``existing_isolated`` are the workloads and directions that a policy in the cluster isolates already. ``remarks``
+    are sentences for the header of every file.
     """
 
     intents: tuple[PolicyIntent, ...]
     platform: Platform
     mode: Mode
     existing_isolated: frozenset[tuple[WorkloadRef, Direction]] = frozenset()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +322,9 @@ class _Sheet:
         dialect = writer.capabilities.dialect
         manifest = writer.manifest(name, self.subject, self.sections)
         guide = writer.guide(name, workload.namespace, " and ".join(self.sections))
-        comments = header(workload, str(writer.platform), writer.request.mode, guide, self.left_out)
+        comments = header(
+            workload, str(writer.platform), writer.request.mode, guide, [*self.left_out, *writer.request.remarks]
+        )
         return Artifact(
             dialect=dialect,
             workload=workload,
@@ -342,7 +346,7 @@ class _Sheet:
             except Inexpressible as problem:
                 problems = {problem.code: problem}
         for found in problems.values():
-            self.findings.add(_diagnostic(found, str(self.workload), f"{intent.direction} is not isolated"))
+            self.findings.add(_diagnostic(found, str(self.workload), f"{intent.direction} is left out"))
         if problems:
             self.left_out.append(not_isolated(intent.direction, [found.why for found in problems.values()]))
 

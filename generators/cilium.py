@@ -98,8 +98,8 @@ class CiliumWriter(Writer):
         if self.monitor and (intent.workload, intent.direction) in self.request.existing_isolated:
             raise Inexpressible(
                 Code.ALREADY_ISOLATED,
-                "another policy isolates it already, so these allows would open traffic at once",
-                "compare it with the policies that are there, then use --mode enforce",
+                "a policy governs it already, where these allows would open traffic at once",
+                "give --existing DIR with the policies that are there, and review both together",
             )
 
     def check_peer(self, intent: PolicyIntent, peer: Peer) -> None:

@@ -62,7 +62,7 @@ def header(workload: WorkloadRef, platform: str, mode: str, guide: Guide, left_o
 def not_isolated(direction: str, reasons: Iterable[str]) -> str:
     """Return the header sentence on a direction that the file leaves out."""
     why = "; ".join(clean(reason, MAX_REASON) for reason in reasons)
-    return f"{direction.capitalize()} is not isolated: {why or 'no reason was given'}."
+    return f"{direction.capitalize()} is left out: {why or 'no reason was given'}."
 
 
 def evidence_line(allow: Allow, rule: RuleGroup, identifier: str) -> str:
@@ -113,7 +113,8 @@ def _slow(evidence: Evidence) -> str:
     date = (_EPOCH + timedelta(microseconds=evidence.first_seen)).date().isoformat()
     sources = clean("+".join(sorted(evidence.sources)), MAX_NAME)
     magnitude = len(str(max(evidence.flow_records // max(evidence.days, 1), 1))) - 1
-    return f"first seen {date}, {sources or 'source unknown'}, ~10^{magnitude} flow records a day"
+    amount = f"~10^{magnitude}" if magnitude else "a few"
+    return f"first seen {date}, {sources or 'source unknown'}, {amount} flow records a day"
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -143,8 +143,12 @@ def read_flow(**fields: Any) -> dict[str, Any]:
 
 # ---------------------------------------------------------------------------------------------- canonical rows
 
-CLIENT = workload_endpoint(cluster=None, namespace="shop", pod="web-1", labels={"app": "web"}, workloads=[("web", "Deployment")])
-SERVER = workload_endpoint(cluster=None, namespace="shop", pod="cart-1", labels={"app": "cart"}, workloads=[("cart", "Deployment")])
+CLIENT = workload_endpoint(
+    cluster=None, namespace="shop", pod="web-1", labels={"app": "web"}, workloads=[("web", "Deployment")]
+)
+SERVER = workload_endpoint(
+    cluster=None, namespace="shop", pod="cart-1", labels={"app": "cart"}, workloads=[("cart", "Deployment")]
+)
 
 
 def row(**fields: Any) -> dict[str, Any]:
@@ -221,5 +225,7 @@ def lake_edges(lake: Path) -> list[dict[str, Any]]:
 
 def lake_accounts(lake: Path) -> list[dict[str, Any]]:
     """Return the INGESTS rows of a lake's snapshot, sorted by input."""
-    found = [one for file in Lake(lake).snapshot().ingests for one in pq.read_table(file, partitioning=None).to_pylist()]
+    found = [
+        one for file in Lake(lake).snapshot().ingests for one in pq.read_table(file, partitioning=None).to_pylist()
+    ]
     return sorted(found, key=lambda one: (one["input"], one["ingest_id"]))

@@ -14,11 +14,12 @@ from discovery.app.options import IngestOptions, SuggestOptions
 from discovery.flows.edges import read_edges
 from discovery.flows.engine import engine
 from discovery.flows.lake import Lake, Snapshot
-from discovery.flows.profile import capture_profile
+from discovery.flows.profile import capture_profile, governed_ends
 from discovery.flows.rollup import roll_up
 from discovery.flows.workloads import Workloads, read_workloads
 from discovery.model.completeness import CaptureProfile, Completeness, Rejected
-from discovery.model.edge import Edge
+from discovery.model.edge import Direction, Edge
+from discovery.model.workload import WorkloadRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Evidence:
     workloads: Workloads
     completeness: Completeness
     profile: CaptureProfile
+    governed: frozenset[tuple[WorkloadRef, Direction]] = frozenset()
 
 
 def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> Evidence:
@@ -52,8 +54,26 @@ def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> E
     with engine(options.memory_limit_mb) as connection:
         table = roll_up(connection, flows, workloads, since=options.since, until=options.until)
         profile = capture_profile(connection) if flows else CaptureProfile()
+        ends = governed_ends(connection) if flows else ()
     options.progress("rolling up", 1, 1)
-    return Evidence(edges=read_edges(table, workloads), workloads=workloads, completeness=accounts, profile=profile)
+    return Evidence(
+        edges=read_edges(table, workloads),
+        workloads=workloads,
+        completeness=accounts,
+        profile=profile,
+        governed=_governed(ends, workloads),
+    )
+
+
+def _governed(ends: tuple[tuple[str, str, str], ...], workloads: Workloads) -> frozenset[tuple[WorkloadRef, Direction]]:
+    """Return the directions that a policy governs already, other than one that this tool wrote for the workload."""
+    refs = workloads.by_key
+    found = set()
+    for key, direction, policy in ends:
+        ref = refs[key]
+        if policy.rpartition("/")[2] != f"{ref.kind or 'workload'}-{ref.name}".lower():
+            found.add((ref, Direction(direction)))
+    return frozenset(found)
 
 
 def read_accounts(snapshot: Snapshot) -> Completeness:

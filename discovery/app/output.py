@@ -61,6 +61,7 @@ def _is_inside(name: str) -> bool:
 
 def stage(folder: Path, texts: Mapping[str, str]) -> Path:
     """Write files below a staging folder inside the output folder and return it."""
+    _previous(folder)  # a manifest that is not ours is noticed before anything is written
     staging = folder / _STAGING
     if staging.exists():
         shutil.rmtree(staging)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,19 +10,21 @@ from discovery.app.existing import Existing, read_existing
 from discovery.app.options import SuggestOptions
 from discovery.app.output import Written, publish, read_staged, stage
 from discovery.app.report import evidence_files, summary_json, summary_markdown
-from discovery.app.words import describe_incomplete
+from discovery.app.words import describe_incomplete, duration
 from discovery.flows.workloads import Workloads
 from discovery.learn.intents import Learned, Subjects, learn
 from discovery.learn.judge import Options, Ruling
 from discovery.model.artifact import Rendered
 from discovery.model.completeness import CaptureProfile, Completeness
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Direction, Edge
+from discovery.model.edge import Direction
 from discovery.model.errors import IncompleteInputError, ReadBackError
-from discovery.model.intent import Dialect
+from discovery.model.intent import Dialect, Mode
 from discovery.model.workload import WorkloadRef
 from discovery.verify.read import read_policies
 from discovery.verify.readback import check, covers
+
+FULL_DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +66,18 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         existing.denied,
     )
     options.progress("learning", 1, 3)
-    isolated = existing.isolated if options.existing is not None else seen_isolated(evidence.edges)
-    rendered = tuple(_render(learned, dialect, options, isolated) for dialect in options.dialects)
+    isolated = existing.isolated if options.existing is not None else evidence.governed
+    rendered = tuple(_render(learned, dialect, options, isolated, _remarks(evidence)) for dialect in options.dialects)
     options.progress("learning", 2, 3)
     diagnostics = tuple(
-        dict.fromkeys((*learned.diagnostics, *existing.diagnostics, *(d for one in rendered for d in one.diagnostics)))
+        dict.fromkeys(
+            (
+                *_cautions(evidence, learned, options, isolated),
+                *learned.diagnostics,
+                *existing.diagnostics,
+                *(d for one in rendered for d in one.diagnostics),
+            )
+        )
     )
     suggestion = Suggestion(
         folder=folder, learned=learned, rendered=rendered, completeness=evidence.completeness, profile=evidence.profile,
@@ -79,23 +87,12 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
     return _write(suggestion)
 
 
-def seen_isolated(edges: Iterable[Edge]) -> frozenset[tuple[WorkloadRef, Direction]]:
-    """Return directions that the flows themselves show to be isolated: a policy denied or audited traffic there."""
-    found: set[tuple[WorkloadRef, Direction]] = set()
-    for edge in edges:
-        if not edge.denied_records and edge.verdict not in ("denied", "audit"):
-            continue
-        for reporter, end, direction in (
-            ("client", edge.client, Direction.EGRESS),
-            ("server", edge.server, Direction.INGRESS),
-        ):
-            if reporter in edge.evidence.reporters and end.workload is not None:
-                found.add((end.workload, direction))
-    return frozenset(found)
-
-
 def _render(
-    learned: Learned, dialect: Dialect, options: SuggestOptions, isolated: frozenset[tuple[WorkloadRef, Direction]]
+    learned: Learned,
+    dialect: Dialect,
+    options: SuggestOptions,
+    isolated: frozenset[tuple[WorkloadRef, Direction]],
+    remarks: tuple[str, ...],
 ) -> Rendered:
     """Render one dialect. What is isolated already matters only to forms that would open traffic there."""
     from generators import render
@@ -103,9 +100,53 @@ def _render(
 
     return render(
         RenderRequest(
-            intents=learned.intents, platform=options.platforms[dialect], mode=options.mode, existing_isolated=isolated
+            intents=learned.intents,
+            platform=options.platforms[dialect],
+            mode=options.mode,
+            existing_isolated=isolated,
+            remarks=remarks,
         )
     )
+
+
+def _remarks(evidence: Evidence) -> tuple[str, ...]:
+    """Return what every file must say about its input."""
+    if evidence.completeness.complete:
+        return ()
+    return ("The input was incomplete and was used with --allow-partial: see summary.md.",)
+
+
+def _cautions(
+    evidence: Evidence, learned: Learned, options: SuggestOptions, isolated: frozenset[tuple[WorkloadRef, Direction]]
+) -> list[Diagnostic]:
+    """Return warnings about the run as a whole: a short window, and allows that add to policies that are there."""
+    found = []
+    if evidence.edges:
+        first = min(edge.evidence.first_seen for edge in evidence.edges)
+        seen = max(edge.evidence.last_seen for edge in evidence.edges) - first
+        if seen < FULL_DAY:
+            found.append(
+                Diagnostic(
+                    code="window-short",
+                    level=Level.WARNING,
+                    subject="input",
+                    message=f"the traffic spans {duration(seen)}: daily jobs and rare calls are not in it",
+                    hint="learn from at least one full cycle of your traffic before enforcing",
+                )
+            )
+    if options.mode is Mode.ENFORCE:
+        found += [
+            Diagnostic(
+                code="adds-to-existing",
+                level=Level.WARNING,
+                subject=str(intent.workload),
+                message=f"{intent.direction}: a policy governs it already; these allows add to what that one allows",
+                hint="review both together; the union of allows counts",
+            )
+            for intent in learned.intents
+            if intent.isolate and (intent.workload, intent.direction) in isolated
+        ]
+    return found
 
 
 def _write(suggestion: Suggestion) -> Suggestion:

@@ -22,6 +22,7 @@ from collectors.base import RecordReader, SeenWorkload, note
 from collectors.framing import Framing, elements
 from collectors.registry import reader_class
 from collectors.sources import MAX_LINE, TRUNCATION_ERRORS, ContentHasher, Range, open_stream, read_lines, read_range
+from discovery.app.lean import without_pandas
 from discovery.flows.parts import Part, PartWriter
 from discovery.model.completeness import Completeness
 
@@ -163,6 +164,7 @@ def main() -> None:
     inbox = os.fdopen(os.dup(0), "rb")
     outbox = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that a library prints may land between messages
+    without_pandas()
     gc.disable()  # batches hold no cycles; collecting them would only cost time (ADR 0003)
     worker = Worker(receive(inbox))
     while (task := receive(inbox)) is not None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from discovery.app.output import as_json
+from discovery.app.words import counted, duration
 from discovery.learn.judge import EXPLANATIONS, Judged, Reason, Ruling
 from discovery.model.diagnostics import Level
 from discovery.model.edge import Direction, Edge, Establishment, EvidenceClass
@@ -164,7 +165,7 @@ def _end_name(edge: Edge, side: str) -> str:
     """Return the name of an end for people; external clients only as a count."""
     end = edge.client if side == "client" else edge.server
     if side == "client" and end.workload is None and end.kind.value == "external":
-        return f"external ({end.distinct_addresses or len(end.addresses)} addresses)"
+        return f"external ({counted(end.distinct_addresses or len(end.addresses), 'address', 'addresses')})"
     return str(end)
 
 
@@ -176,7 +177,7 @@ def _isolated(suggestion: Suggestion) -> list[tuple[WorkloadRef, dict[str, list[
             found.setdefault(artifact.workload, {})[artifact.dialect.value] = [
                 direction.value for direction in artifact.isolates
             ]
-    return sorted(found.items())
+    return sorted(found.items(), key=lambda item: (str(item[0]), item[0]))
 
 
 def _world(intents: Iterable[PolicyIntent]) -> list[tuple[PolicyIntent, Allow, CidrPeer]]:
@@ -258,8 +259,9 @@ def _head(suggestion: Suggestion) -> list[str]:
         f"- Mode: **{mode}**",
         f"- Policies: {', '.join(f'{count} {name}' for name, count in files.items())}",
         f"- Platforms: {', '.join(str(one.platform) for one in suggestion.rendered)}",
-        f"- Learned: {counts[Ruling.LEARN]} edges become {rules - added} rules; {added} declared additions (DNS) more",
-        f"- Not learned: {counts[Ruling.REVIEW]} edges for review, {counts[Ruling.UNDECIDED]} undecided",
+        f"- Learned: {counted(counts[Ruling.LEARN], 'edge')}",
+        f"- In the files: {counted(rules - added, 'observed rule')}, {counted(added, 'declared addition')} (DNS)",
+        f"- Not learned: {counted(counts[Ruling.REVIEW], 'edge')} for review, {counts[Ruling.UNDECIDED]} undecided",
         "",
     ]
 
@@ -272,7 +274,7 @@ def _input_section(suggestion: Suggestion) -> list[str]:
     if edges:
         first = min(edge.evidence.first_seen for edge in edges)
         last = max(edge.evidence.last_seen for edge in edges)
-        window = f"{_time(first)} to {_time(last)} ({(last - first) / 3_600_000_000:.1f} hours)"
+        window = f"{_time(first)} to {_time(last)} ({duration(last - first)})"
     lines = ["## Input", "", f"- Window: {window}", f"- Flow records: {account.rows_read:,}"]
     if account.rows_duplicate:
         lines.append(f"- Duplicates dropped: {account.rows_duplicate:,}")
@@ -326,22 +328,46 @@ def _world_section(suggestion: Suggestion) -> list[str]:
 
 def _weak_section(suggestion: Suggestion) -> list[str]:
     """Return learned rules that rest on little."""
-    found = _weak(suggestion.learned.judged)
+    found = _weak(_of_subjects(suggestion))
     lines = ["## 3. Rules with little evidence", ""]
     if not found:
-        return [*lines, "Every rule rests on more than a few records with a visible answer.", ""]
+        return [*lines, "None: what was learned rests on more than a few records with a visible answer.", ""]
     return [*lines, *_table(("edge", "why it is weak"), [(safe(str(edge)), why) for edge, why in found], "evidence/")]
 
 
 def _undecided_section(suggestion: Suggestion) -> list[str]:
     """Return accepted traffic that was not learned: enforcing would cut it, so its directions stay open."""
-    found = [one for one in suggestion.learned.judged if one.ruling is Ruling.UNDECIDED]
+    found = [one for one in _of_subjects(suggestion) if one.ruling is Ruling.UNDECIDED]
     lines = ["## 4. Undecided traffic", ""]
-    if not found:
-        return [*lines, "None: all accepted traffic was either learned or is known not to need a rule.", ""]
-    rows = [(safe(_edge_name(one.edge)), EXPLANATIONS[one.reason] if one.reason else "") for one in found]
-    text = "This traffic was accepted and not learned. The directions that it touches are not isolated."
-    return [*lines, text, "", *_table(("edge", "why"), rows, "evidence/review.json")]
+    if found:
+        rows = [(safe(_edge_name(one.edge)), EXPLANATIONS[one.reason] if one.reason else "") for one in found]
+        lines += ["This traffic was accepted and not learned. The directions that it touches are left open.", ""]
+        lines += _table(("edge", "why"), rows, "evidence/review.json")
+    else:
+        lines += ["None: all accepted traffic was either learned or is known not to need a rule.", ""]
+    left_open = [intent for intent in suggestion.learned.intents if not intent.isolate]
+    if left_open:
+        opened = [
+            (
+                safe(str(intent.workload)),
+                intent.direction.value,
+                str(len(intent.allows)),
+                safe("; ".join(intent.reasons), 200),
+            )
+            for intent in sorted(left_open, key=lambda intent: (str(intent.workload), intent.direction))
+        ]
+        lines += ["Left open, in every dialect:", ""]
+        lines += _table(("workload", "direction", "rules known", "why"), opened, "evidence/")
+    return lines
+
+
+def _of_subjects(suggestion: Suggestion) -> list[Judged]:
+    """Return the judged edges that touch the namespaces asked for; all of them when none was named."""
+    wanted = set(suggestion.options.namespaces)
+    if not wanted:
+        return list(suggestion.learned.judged)
+    ends = ((one, one.edge.client.workload, one.edge.server.workload) for one in suggestion.learned.judged)
+    return [one for one, *both in ends if any(end is not None and end.namespace in wanted for end in both)]
 
 
 def _edge_name(edge: Edge) -> str:
@@ -352,7 +378,7 @@ def _edge_name(edge: Edge) -> str:
 
 def _review_section(suggestion: Suggestion) -> list[str]:
     """Return what was not learned on purpose, by reason."""
-    found = [one for one in suggestion.learned.judged if one.ruling is Ruling.REVIEW]
+    found = [one for one in _of_subjects(suggestion) if one.ruling is Ruling.REVIEW]
     lines = ["## 5. Not learned, on purpose", ""]
     if not found:
         return [*lines, "Nothing.", ""]

@@ -21,3 +21,12 @@ def describe_incomplete(account: Completeness) -> str:
         told.append(f"the source lost {counted(account.events_lost, 'event')}")
     told += account.truncated
     return "; ".join(told)
+
+
+def duration(microseconds: int) -> str:
+    """Return a span of time in the unit that a person would use."""
+    seconds = microseconds / 1e6
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} seconds"

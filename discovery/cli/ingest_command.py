@@ -60,7 +60,7 @@ def command(
     """
     from discovery.app.ingest import ingest
     from discovery.app.options import IngestOptions
-    from discovery.app.words import describe_incomplete
+    from discovery.app.words import counted, describe_incomplete
 
     with Bars() as bars:
         done = ingest(
@@ -88,7 +88,9 @@ def command(
             )
         )
     else:
-        click.echo(f"{account.rows_read:,} flow records from {len(done.inputs)} inputs are in {printable(lake)}")
+        click.echo(
+            f"{counted(account.rows_read, 'flow record')} from {counted(len(done.inputs), 'input')}: {printable(lake)}"
+        )
         if account.rows_duplicate:
             click.echo(f"{account.rows_duplicate:,} duplicate records were dropped")
         for name in done.skipped:

@@ -66,4 +66,7 @@ def cli() -> None:
 
 def main(*args: Any) -> None:
     """Run the command line; exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete."""
+    from discovery.app.lean import without_pandas
+
+    without_pandas()
     cli(*args, prog_name="discover")

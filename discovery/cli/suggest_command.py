@@ -162,10 +162,15 @@ def _tell(done: Suggestion, output: str) -> None:
         click.echo(f"  ! {printable(item.subject)}: {printable(item.message)}")
     if len(errors) > 5:
         click.echo(f"  ! and {len(errors) - 5} more in summary.md")
-    mode = (
-        "change no verdict when applied" if done.options.mode.value == "monitor" else "ISOLATE workloads when applied"
-    )
-    click.echo(f"The files {mode}; they were read back and allow every learned edge.")
+    if any(one.artifacts for one in done.rendered):
+        mode = (
+            "change no verdict when applied"
+            if done.options.mode.value == "monitor"
+            else "ISOLATE workloads when applied"
+        )
+        click.echo(f"The files {mode}; they were read back and allow every learned edge.")
+    else:
+        click.echo("No policy was written: summary.md says why, and 'discover doctor' what the input shows.")
     if done.written.retired:
         click.echo(
             f"Retired    {counted(len(done.written.retired), 'file')} of an earlier run: "

@@ -55,8 +55,8 @@ _NAME_LABELS = ("app.kubernetes.io/name", "app", "k8s-app", "name", "app.kuberne
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
 _POD_SUFFIXES = (
     (re.compile(r"-\d{8,11}-[a-z0-9]{5}$"), "CronJob"),
-    (re.compile(rf"-(?:{_SAFE}{{6,10}}|[0-9a-f]{{8,10}}|\d{{6,10}})-[a-z0-9]{{5}}$"), ""),
-    (re.compile(rf"-{_SAFE}{{5}}$"), ""),
+    (re.compile(rf"-(?:{_SAFE}{{6,10}}|[0-9a-f]{{8,10}}|\d{{6,10}})-[a-z0-9]{{5}}$"), "Deployment"),
+    (re.compile(rf"-{_SAFE}{{5}}$"), "DaemonSet"),
     (re.compile(r"-\d{1,5}$"), "StatefulSet"),
 )
 _CRONJOB_RUN = re.compile(r"-\d{8,11}$")
@@ -80,7 +80,10 @@ class EndpointInfo:
 
 
 def name_from_pod(pod: str) -> tuple[str, str]:
-    """Return ``(workload name, kind or "")`` from a pod's name, by the suffixes that controllers append."""
+    """Return ``(workload name, likely kind or "")`` from a pod's name, by the suffixes that controllers append.
+
+    The kind is a guess that keeps file names the same whichever node reported; a reported kind replaces it.
+    """
     for pattern, kind in _POD_SUFFIXES:
         stem = pattern.sub("", pod)
         if stem and stem != pod:

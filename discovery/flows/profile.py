@@ -29,7 +29,8 @@ def capture_profile(connection: duckdb.DuckDBPyConnection) -> CaptureProfile:
         SELECT count(*),
             count(*) FILTER (WHERE establishment IN ('established', 'refused')),
             count(*) FILTER (WHERE verdict = 'denied'),
-            count(*) FILTER (WHERE (client_kind <> 'unresolved') AND (server_kind <> 'unresolved')),
+            count(*) FILTER (WHERE (client_kind <> 'unresolved' AND server_kind <> 'unresolved')
+                OR verdict <> 'accepted' OR protocol NOT IN ('TCP', 'UDP', 'SCTP')),
             count(DISTINCT reporter),
             count(*) FILTER (WHERE l7_protocol IS NOT NULL),
             count(*) FILTER (WHERE server_port IS NOT NULL OR icmp_type IS NOT NULL),
@@ -59,3 +60,11 @@ def capture_profile(connection: duckdb.DuckDBPyConnection) -> CaptureProfile:
         replies=profile.replies, drops=profile.drops, labels=profile.labels, both_ends=profile.both_ends, l7=profile.l7,
         ports=profile.ports, connection_counts=profile.connection_counts, notes=tuple(missing),
     )  # fmt: skip
+
+
+def governed_ends(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, str, str], ...]:
+    """Return (workload key, direction, policy) of the ends at which the last rollup saw a policy at work.
+
+    ``policy`` is ``kind/namespace/name``, or "" when the source names none.
+    """
+    return tuple(connection.execute("SELECT key, direction, policy FROM governed ORDER BY ALL").fetchall())

@@ -364,3 +364,23 @@ LEFT JOIN vocabulary v ON v.edge = s.edge
 LEFT JOIN workload_keys ck ON ck.workload = s.client
 LEFT JOIN workload_keys sk ON sk.workload = s.server
 ORDER BY s.edge
+
+-- name: governed
+-- Ends at which a policy was seen at work: it denied or audited traffic there, or is named as what allowed it. Joined
+-- edges cannot tell: a drop at the server says nothing about the client.
+CREATE OR REPLACE TEMP TABLE governed AS
+SELECT k.key, g.direction, g.policy
+FROM (
+    SELECT CASE reporter WHEN 'client' THEN client_identity ELSE server_identity END AS identity,
+        CASE reporter WHEN 'client' THEN 'egress' ELSE 'ingress' END AS direction, '' AS policy
+    FROM cells WHERE reporter IN ('client', 'server') AND verdict IN ('denied', 'audit')
+    UNION
+    SELECT DISTINCT f.client_identity, 'egress', unnest(f.egress_allowed_by)
+    FROM {flows} f WHERE {where} AND f.egress_allowed_by IS NOT NULL
+    UNION
+    SELECT DISTINCT f.server_identity, 'ingress', unnest(f.ingress_allowed_by)
+    FROM {flows} f WHERE {where} AND f.ingress_allowed_by IS NOT NULL
+) g
+JOIN workload_of w ON w.identity = g.identity
+JOIN workload_keys k ON k.workload = w.workload
+GROUP BY k.key, g.direction, g.policy

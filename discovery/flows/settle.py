@@ -34,7 +34,6 @@ INFER_PEERS = 2
 _PORTED = "protocol IN ('TCP', 'UDP', 'SCTP') AND client_port IS NOT NULL AND server_port IS NOT NULL"
 
 
-
 def _as_reported(*whats: str) -> str:
     """Return the columns of both ends as the source reported them, whichever way they were turned since."""
     return ", ".join(
@@ -47,8 +46,8 @@ def _as_reported(*whats: str) -> str:
 # The whole identity of a record, inside one partition (cluster and date).
 _IDENTITY = (
     f"time, node, observation_point, uuid, protocol, {_as_reported('address', 'port', 'identity', 'kind', 'pod')}, "
-    "verdict, reporter, is_reply, tcp_flags, icmp_type, icmp_code, l7_type, l7_protocol, dns_query, http_method, http_path, "
-    "end_time, source, connections, packets_sent, bytes_sent, service_name"
+    "verdict, reporter, is_reply, tcp_flags, icmp_type, icmp_code, l7_type, l7_protocol, dns_query, http_method, "
+    "http_path, end_time, source, connections, packets_sent, bytes_sent, service_name"
 )
 _QUICK = f"time, uuid, {_as_reported('address', 'port')}, node, observation_point"
 

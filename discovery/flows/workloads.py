@@ -37,12 +37,13 @@ class Workloads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """One identity, with all sightings joined."""
+    """One identity, with all sightings joined: kinds that a source reported, and guesses from pod names."""
 
     identity: int
     cluster: str
     namespace: str
     kinds: frozenset[str]
+    guesses: frozenset[str]
     name: str
     strength: int
     labels: Labels
@@ -66,13 +67,15 @@ def _join(rows: Iterable[Mapping[str, Any]]) -> list[_Row]:
     """Join the sightings of each identity over all runs."""
     joined: dict[int, _Row] = {}
     for row in rows:
-        kinds = frozenset({row["kind"]} - {""})
+        told = frozenset({row["kind"]} - {""})
+        kinds, guesses = (told, frozenset[str]()) if row["name_source"] == "reported" else (frozenset[str](), told)
         first, last = row["valid_from"], row["valid_to"]
         seen = joined.get(row["identity"])
         if seen is not None:
             joined[row["identity"]] = replace(
                 seen,
                 kinds=seen.kinds | kinds,
+                guesses=seen.guesses | guesses,
                 strength=max(seen.strength, _STRENGTH[row["name_source"]]),
                 first=min(seen.first, first),
                 last=max(seen.last, last),
@@ -83,6 +86,7 @@ def _join(rows: Iterable[Mapping[str, Any]]) -> list[_Row]:
             cluster=row["cluster"],
             namespace=row["namespace"],
             kinds=kinds,
+            guesses=guesses,
             name=row["name"],
             strength=_STRENGTH[row["name_source"]],
             labels=_pairs(row["labels"]),
@@ -120,13 +124,15 @@ def unify(rows: Iterable[Mapping[str, Any]]) -> Workloads:
     """Return the workloads of WORKLOADS rows (times in microseconds since 1970)."""
     named = _named(_join(rows))
     kinds: dict[tuple[str, str, str], set[str]] = {}
+    guesses: dict[tuple[str, str, str], set[str]] = {}
     for row in named:
         kinds.setdefault((row.cluster, row.namespace, row.name), set()).update(row.kinds)
+        guesses.setdefault((row.cluster, row.namespace, row.name), set()).update(row.guesses)
     ref_of: dict[int, WorkloadRef] = {}
     versions: list[WorkloadVersion] = []
     for row in named:
-        known = kinds[row.cluster, row.namespace, row.name]
-        own = row.kinds if len(row.kinds) == 1 else known
+        place = (row.cluster, row.namespace, row.name)
+        own = row.kinds if len(row.kinds) == 1 else kinds[place] or guesses[place]
         kind = next(iter(own)) if len(own) == 1 else ""
         ref = WorkloadRef(cluster=row.cluster, namespace=row.namespace, kind=kind, name=row.name)
         ref_of[row.identity] = ref

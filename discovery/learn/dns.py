@@ -7,7 +7,7 @@ serves port 53 (the port identifies the service here; it is never used to decide
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from discovery.learn.judge import Judged, Ruling
 from discovery.learn.selectors import Choice
@@ -81,23 +81,3 @@ def dns_additions(workload: WorkloadRef, allows: Iterable[Allow], resolvers: tup
                     )
                 )  # fmt: skip
     return tuple(additions)
-
-
-def resolver_additions(
-    resolver: WorkloadRef, granted: Mapping[WorkloadRef, Iterable[Allow]], choices: Mapping[WorkloadRef, Choice]
-) -> tuple[Allow, ...]:
-    """Return what a resolver must let in, because it was added to the egress of its clients.
-
-    ``granted`` are the additions by client. A rule at one end alone would be cut at the other.
-    """
-    selector = choices[resolver].selector
-    if selector is None:
-        return ()
-    own = WorkloadPeer(selector=selector)
-    return tuple(
-        replace(allow, peer=WorkloadPeer(selector=asking))
-        for client, allows in granted.items()
-        if (asking := choices[client].selector) is not None
-        for allow in allows
-        if allow.peer == own
-    )

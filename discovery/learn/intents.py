@@ -8,7 +8,7 @@ from typing import Any
 
 import networkx as nx
 
-from discovery.learn.dns import dns_additions, find_resolvers, resolver_additions
+from discovery.learn.dns import Resolver, dns_additions, find_resolvers
 from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
 from discovery.learn.peers import NodeAddresses, entity_addresses, is_private, peer_of, split_external
@@ -62,33 +62,25 @@ def learn(
     nodes = NodeAddresses.of(given)
     split = [piece for edge in given for piece in split_external(edge, nodes)]
     explicit_denies |= {piece for edge in explicit_denies for piece in split_external(edge, nodes)}
-    addresses = entity_addresses(split)
+    addresses = {direction: entity_addresses(split, direction) for direction in Direction}
     judged = tuple(_selectable(_judge(edge, options, explicit_denies), choices) for edge in split)
     graph = build_graph(judged, choices)
     resolvers = find_resolvers(judged, choices)
     intents: list[PolicyIntent] = []
     diagnostics: list[Diagnostic] = []
-    granted: dict[WorkloadRef, tuple[Allow, ...]] = {}
     for workload, choice in choices.items():
-        if not subjects.take(workload) or workload not in graph:
+        if not subjects.take(workload) or not graph.degree(workload):
             continue
         diagnostics += _selector_diagnostics(choice)
         for direction in Direction:
-            intent = _intent(choice, direction, graph, choices, addresses)
+            intent = _intent(choice, direction, graph, choices, addresses[direction])
             if intent is None:
                 continue
             if direction is Direction.EGRESS and intent.isolate:
-                granted[workload] = dns_additions(workload, intent.allows, resolvers)
-                intent = _with(intent, granted[workload])
+                intent = _with(intent, dns_additions(workload, intent.allows, resolvers))
                 diagnostics += _dns_diagnostics(intent)
             intents.append(intent)
-    asked = {resolver.workload for resolver in resolvers}
-    intents = [
-        _with(intent, resolver_additions(intent.workload, granted, choices))
-        if intent.workload in asked and intent.direction is Direction.INGRESS and intent.isolate
-        else intent
-        for intent in intents
-    ]
+    intents = [_open_resolver(intent, resolvers) for intent in intents]
     diagnostics += _private_externals(intents)
     return Learned(
         intents=tuple(intents),
@@ -97,6 +89,15 @@ def learn(
         graph=graph,
         diagnostics=tuple(sorted(set(diagnostics), key=_diagnostic_order)),
     )
+
+
+def _open_resolver(intent: PolicyIntent, resolvers: tuple[Resolver, ...]) -> PolicyIntent:
+    """Return an intent that leaves the ingress of a resolver open: workloads that no window has shown ask it too."""
+    serves = {resolver.workload for resolver in resolvers}
+    if intent.direction is not Direction.INGRESS or intent.workload not in serves or not intent.isolate:
+        return intent
+    why = "it resolves names, also for workloads that this window did not show"
+    return replace(intent, isolate=False, reasons=(why,))
 
 
 def _with(intent: PolicyIntent, added: Iterable[Allow]) -> PolicyIntent:

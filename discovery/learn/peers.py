@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from discovery.learn.selectors import Choice
-from discovery.model.edge import Edge, Endpoint
+from discovery.model.edge import Direction, Edge, Endpoint
 from discovery.model.intent import CidrPeer, EntityPeer, Peer, WorkloadPeer
 from discovery.model.workload import EndpointKind, WorkloadRef
 
@@ -110,11 +110,13 @@ def peer_of(
     return EntityPeer(entity=entity, addresses=entity_addresses.get(end.kind, ()) if end.kind in _NODES else ())
 
 
-def entity_addresses(edges: Iterable[Edge]) -> dict[EndpointKind, tuple[str, ...]]:
-    """Return all addresses that each kind of node was seen with: a rule by address names all of them."""
+def entity_addresses(edges: Iterable[Edge], direction: Direction) -> dict[EndpointKind, tuple[str, ...]]:
+    """Return the addresses that each kind of node was seen with in one role: as clients of ingress, as servers of
+    egress. A rule by address names all of them.
+    """
     found: dict[EndpointKind, set[str]] = {}
     for edge in edges:
-        for end in (edge.client, edge.server):
-            if end.kind in _NODES and end.exact:
-                found.setdefault(end.kind, set()).update(a for a in end.addresses if not _LINK_LOCAL.match(a))
+        end = edge.client if direction is Direction.INGRESS else edge.server
+        if end.kind in _NODES and end.exact:
+            found.setdefault(end.kind, set()).update(end.addresses)
     return {kind: tuple(sorted(addresses)) for kind, addresses in found.items()}

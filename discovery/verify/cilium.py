@@ -136,9 +136,9 @@ def _read_specs(document: dict[str, Any], head: Head, namespace: str, notes: Not
 def _read_spec(spec: dict[str, Any], where: str, head: Head, namespace: str, notes: Notes) -> list[ReadPolicy]:
     """Read one rule of the policy (Cilium calls the whole spec a rule)."""
     only(spec, _SPEC_FIELDS, where)
-    for key in ("ingressDeny", "egressDeny"):
-        if spec.get(key):
-            raise NotEvaluatedError(f"{where}.{key}", "deny rules are not evaluated")
+    denying = {direction for direction in Direction if spec.get(f"{direction}Deny")}
+    for direction in sorted(denying):
+        notes.reject(NotEvaluatedError(f"{where}.{direction}Deny", "deny rules are not evaluated"))
     if spec.get("endpointSelector") is None:
         raise NotEvaluatedError(f"{where}.endpointSelector", "endpointSelector is missing")
     chosen = _read_selector(spec["endpointSelector"], f"{where}.endpointSelector", namespace)
@@ -157,7 +157,7 @@ def _read_spec(spec: dict[str, Any], where: str, head: Head, namespace: str, not
             partial(_read_rule, direction=direction, namespace=namespace),
             notes,
         )
-        if not spec.get(direction.value):
+        if not spec.get(direction.value) and direction not in denying:
             _warn_without_rules(spec, where, direction, deny, notes)
             continue
         policies.append(
@@ -173,7 +173,7 @@ def _read_spec(spec: dict[str, Any], where: str, head: Head, namespace: str, not
                 staged=False,
                 rules=rules.rules,
                 source=notes.source,
-                complete=rules.complete,
+                complete=rules.complete and direction not in denying,
                 needs=tuple(sorted(rules.needs | ({"enableDefaultDeny"} if False in deny.values() else set()))),
             )
         )

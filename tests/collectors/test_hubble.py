@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from collectors.hubble import parse_endpoint, sniff
 from discovery.model.workload import EndpointKind
 from tests.collectors.test_hubble_wire import camel
-from tests.flows_factory import START, entity, event, flow, line, pod, read, read_flow, reply, stamp, tcp
+from tests.flows_factory import START, entity, event, flow, line, read, read_flow, reply, stamp, tcp
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8),
@@ -71,9 +71,11 @@ def test_every_layout_reads_alike() -> None:
         assert sunk.rows == usual
 
 
-@pytest.mark.parametrize("before", [b"", b"garbage", line(flow()), b'{"agent_event":{}}'], ids=["blank", "bad", "snake", "agent"])
+@pytest.mark.parametrize(
+    "before", [b"", b"garbage", line(flow()), b'{"agent_event":{}}'], ids=["blank", "bad", "snake", "agent"]
+)
 def test_camel_case_is_seen_wherever_it_begins(before: bytes) -> None:
-    """lowerCamelCase after another line does not lose its ports."""
+    """LowerCamelCase after another line does not lose its ports."""
     assert read(before, _dump(camel(event(flow())))).rows[-1]["server_port"] == 8_080
 
 
@@ -153,7 +155,10 @@ def test_what_is_rare_lands_in_its_columns() -> None:
         ingress_denied_by=[{"name": "q"}],
         tunnel={"protocol": "VXLAN"},
         proxy_port=10_000,
-        l7={"type": "REQUEST", "http": {"method": "GET", "url": "http://u:pw@api.shop/x?token=s3cr3t", "headers": [{"key": "a"}]}},
+        l7={
+            "type": "REQUEST",
+            "http": {"method": "GET", "url": "http://u:pw@api.shop/x?token=s3cr3t", "headers": [{"key": "a"}]},
+        },
     )
     expected = {
         "client_names": ["a.example", "web.example"], "server_names": ["db.example"], "service_name": "cart",
@@ -193,7 +198,10 @@ def test_names_and_services_turn_with_the_ends() -> None:
 )
 def test_addresses_are_canonical(given: str | None, expected: str | None) -> None:
     """One address has one spelling; none is null."""
-    assert read_flow(IP={"source": given, "destination": "10.0.0.2"} if given is not None else {})["client_address"] == expected
+    assert (
+        read_flow(IP={"source": given, "destination": "10.0.0.2"} if given is not None else {})["client_address"]
+        == expected
+    )
 
 
 # -------------------------------------------------------------------------------------------------------- rejection
@@ -403,7 +411,12 @@ def test_the_far_end_has_the_identity_of_the_near_end_but_for_its_name() -> None
     """Seen without workloads the pod's own name stands in, and says so."""
     far = _endpoint(namespace="shop", labels=["k8s:app=web"], pod_name="web-7d9f8b6c5d-x2x4z")
     assert (far.workload_name, far.name_source) == ("web", "pod-name")
-    near = _endpoint(namespace="shop", labels=["k8s:app=web"], pod_name="web-7d9f8b6c5d-x2x4z", workloads=[{"name": "web", "kind": "Deployment"}])
+    near = _endpoint(
+        namespace="shop",
+        labels=["k8s:app=web"],
+        pod_name="web-7d9f8b6c5d-x2x4z",
+        workloads=[{"name": "web", "kind": "Deployment"}],
+    )
     assert near.identity == far.identity
 
 

@@ -38,7 +38,11 @@ def _flags(*names: str) -> bytes:
         (Signals(verdict="DROPPED", drop_reason=189), "denied", "AUTH_REQUIRED"),
         (Signals(verdict=2, drop_reason_desc=133), "denied", "POLICY_DENIED"),
         (Signals(verdict="DROPPED", drop_reason_desc="POLICY_DENY"), "denied", "POLICY_DENY"),
-        (Signals(verdict="DROPPED", drop_reason=139, drop_reason_desc="UNSUPPORTED_L3_PROTOCOL"), "fault", "UNSUPPORTED_L3_PROTOCOL"),
+        (
+            Signals(verdict="DROPPED", drop_reason=139, drop_reason_desc="UNSUPPORTED_L3_PROTOCOL"),
+            "fault",
+            "UNSUPPORTED_L3_PROTOCOL",
+        ),
         (Signals(verdict="DROPPED", drop_reason=140), "fault", "#140"),
         (Signals(verdict="DROPPED", drop_reason_desc=155), "fault", "#155"),
         (Signals(verdict="DROPPED"), "fault", "UNREPORTED"),

@@ -50,7 +50,20 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         (line(flow())[40:] + b"\n" + lines([flow()]), Framing.LINES),
         (line(flow())[:40] + b"\n" + lines([flow()]), Framing.LINES),
     ],
-    ids=["lines", "bom", "bare", "array", "pretty-array", "items", "pretty", "lost", "camel-lost", "agent", "torn", "torn-2"],
+    ids=[
+        "lines",
+        "bom",
+        "bare",
+        "array",
+        "pretty-array",
+        "items",
+        "pretty",
+        "lost",
+        "camel-lost",
+        "agent",
+        "torn",
+        "torn-2",
+    ],
 )
 def test_hubble_is_recognised_by_content(head: bytes, framing: Framing) -> None:
     """Every layout that Hubble is kept in is told from its content, also when the first line is torn."""

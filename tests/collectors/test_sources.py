@@ -31,7 +31,9 @@ from collectors.sources import (
 from discovery.model.errors import InputError
 
 # Few symbols, so that newlines are everywhere; and real bytes, so that nothing else is special.
-_CONTENT = st.lists(st.sampled_from((b"\n", b"a", b"\r", b"bc", b"\x00")), max_size=40).map(b"".join) | st.binary(max_size=80)
+_CONTENT = st.lists(st.sampled_from((b"\n", b"a", b"\r", b"bc", b"\x00")), max_size=40).map(b"".join) | st.binary(
+    max_size=80
+)
 _SIZE = st.integers(1, 12)
 
 

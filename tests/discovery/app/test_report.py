@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 
 from discovery.app.options import SuggestOptions
-from discovery.app.report import ROLLBACK, evidence_files, peer_json, safe, summary_json, summary_markdown
 from discovery.app.proposal import Suggestion
+from discovery.app.report import ROLLBACK, evidence_files, peer_json, safe, summary_json, summary_markdown
 from discovery.app.suggest import suggest
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Ruling, judge
 from discovery.model.completeness import Completeness, Rejected

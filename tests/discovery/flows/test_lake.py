@@ -85,7 +85,9 @@ def test_many_commits_with_checkpoints_stay_readable(tmp_path: Path) -> None:
     assert lake.snapshot().version == 12
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b'{"commitInfo":', b'{"commitInfo":{}}\n{"add":{"pa', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00" * 100, b'{"commitInfo":', b'{"commitInfo":{}}\n{"add":{"pa', b"\xff\xfe"]
+)
 def test_a_torn_last_entry_is_set_aside(tmp_path: Path, content: bytes) -> None:
     """What a power cut leaves of a log entry is moved out of the way; the snapshot before it is served."""
     lake = Lake(tmp_path / "lake", create=True)
@@ -133,13 +135,19 @@ def test_other_peoples_folders_are_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
-@pytest.mark.parametrize("name", ["my lake", "la[k]e", "st*r", "wh?t", "br{a}ce", "qu'ote", 'dou"ble', "é中", "a#b", "a+b", "env=prod", "a;b&c"])
+@pytest.mark.parametrize(
+    "name",
+    ["my lake", "la[k]e", "st*r", "wh?t", "br{a}ce", "qu'ote", 'dou"ble', "é中", "a#b", "a+b", "env=prod", "a;b&c"],
+)
 def test_a_lake_lives_in_any_folder(tmp_path: Path, name: str) -> None:
     """Spaces, glob characters, quotes and letters of any script in the path change nothing."""
     lake = Lake(tmp_path / name / "lake", create=True)
     _add_run(lake, "run1", [row()], "a")
     _add_run(Lake(lake.path), "run2", [row(client_port=2)], "b")
-    assert {(found["cluster"], found["client_port"]) for found in lake_rows(lake.path)} == {("default", 40_000), ("default", 2)}
+    assert {(found["cluster"], found["client_port"]) for found in lake_rows(lake.path)} == {
+        ("default", 40_000),
+        ("default", 2),
+    }
 
 
 @pytest.mark.parametrize("name", ["cluster=west", "date=1999-01-01", "100%25"])
@@ -150,7 +158,32 @@ def test_a_path_that_readers_would_misread_is_refused(tmp_path: Path, name: str)
     assert caught.value.hint
 
 
-_HOSTILE = ["a b", "../../etc", "..", ".", "a/b", "a%2Fb", "a=b", "'", '"', "*", "[x]", "?", "{}", "\\", "\n", "\x00", "é中", "NULL", "null", "__HIVE_DEFAULT_PARTITION__", "2026-01-01", "-", "a+b", "#"]
+_HOSTILE = [
+    "a b",
+    "../../etc",
+    "..",
+    ".",
+    "a/b",
+    "a%2Fb",
+    "a=b",
+    "'",
+    '"',
+    "*",
+    "[x]",
+    "?",
+    "{}",
+    "\\",
+    "\n",
+    "\x00",
+    "é中",
+    "NULL",
+    "null",
+    "__HIVE_DEFAULT_PARTITION__",
+    "2026-01-01",
+    "-",
+    "a+b",
+    "#",
+]
 
 
 @pytest.mark.parametrize("name", _HOSTILE)

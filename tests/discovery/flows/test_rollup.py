@@ -125,7 +125,9 @@ def _collapse(edges: list[Row]) -> list[Row]:
 def oracle(rows: Sequence[Row]) -> list[Row]:
     """Return the edges of one pair of workloads, as the house rules say, row by row."""
     sighted = {
-        (one["source"], one["node"], one["reporter"]) for one in rows if one["establishment"] in {"established", "refused"}
+        (one["source"], one["node"], one["reporter"])
+        for one in rows
+        if one["establishment"] in {"established", "refused"}
     }
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for one in rows:
@@ -161,14 +163,23 @@ def _compared(edges: Sequence[Mapping[str, Any]]) -> list[Row]:
     for edge in found:
         edge["first_seen"] = edge["first_seen"].astimezone(UTC)
         edge["last_seen"] = edge["last_seen"].astimezone(UTC)
-    return sorted(
-        ({**{name: edge[name] for name in oracle_order()}} for edge in found), key=repr
-    )
+    return sorted(({**{name: edge[name] for name in oracle_order()}} for edge in found), key=repr)
 
 
 def oracle_order() -> tuple[str, ...]:
     """Return the names of the compared columns in the oracle's order."""
-    late = ("direction_evidence", "first_seen", "last_seen", "hours", "days", "sources", "reporters", "client_pods", "server_pods", "drop_reasons")
+    late = (
+        "direction_evidence",
+        "first_seen",
+        "last_seen",
+        "hours",
+        "days",
+        "sources",
+        "reporters",
+        "client_pods",
+        "server_pods",
+        "drop_reasons",
+    )
     return (*(name for name in _COMPARED if name not in late), *late)
 
 
@@ -211,7 +222,11 @@ def test_the_rollup_agrees_with_the_oracle(rows: list[Row]) -> None:
         assert _compared(edges_of(Path(folder), rows)) == oracle(rows)
 
 
-@given(st.lists(_rows(("accepted", "denied")), min_size=2, max_size=12), st.randoms(use_true_random=False), st.integers(0, 3))
+@given(
+    st.lists(_rows(("accepted", "denied")), min_size=2, max_size=12),
+    st.randoms(use_true_random=False),
+    st.integers(0, 3),
+)
 @settings(max_examples=15)
 def test_order_and_files_do_not_matter(rows: list[Row], random: Any, cut: int) -> None:
     """Shuffled rows, in one file or several, give identical EDGES, byte for byte."""
@@ -228,7 +243,14 @@ def test_order_and_files_do_not_matter(rows: list[Row], random: Any, cut: int) -
     assert first.schema.equals(EDGES)
 
 
-@given(st.lists(st.tuples(st.sampled_from((80, 443, 53)), st.integers(40_000, 40_003), st.sampled_from(_OFFSETS)), min_size=1, max_size=8), st.sampled_from(("client", "server")))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from((80, 443, 53)), st.integers(40_000, 40_003), st.sampled_from(_OFFSETS)),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from(("client", "server")),
+)
 @settings(max_examples=15)
 def test_one_reporter_is_enough(connections: list[tuple[int, int, float]], lost: str) -> None:
     """Deleting all records of one reporter keeps the accepted edges (rule 3)."""
@@ -243,7 +265,10 @@ def test_one_reporter_is_enough(connections: list[tuple[int, int, float]], lost:
     with tempfile.TemporaryDirectory() as folder:
         both = edges_of(Path(folder), rows)
         one = edges_of(Path(folder), [found for found in rows if found["reporter"] != lost])
-    keys = [{(edge["protocol"], edge["server_port"]) for edge in edges if edge["verdict"] == "accepted"} for edges in (both, one)]
+    keys = [
+        {(edge["protocol"], edge["server_port"]) for edge in edges if edge["verdict"] == "accepted"}
+        for edges in (both, one)
+    ]
     assert keys[0] == keys[1] == {("TCP", port) for port, _, _ in connections}
     assert [edge["flow_records"] for edge in both] == [edge["flow_records"] for edge in one]
 
@@ -259,7 +284,14 @@ def _verdicts(folder: Path, *rows: Row) -> list[tuple[str, bool]]:
 def _denied(**fields: Any) -> Row:
     """Return a record of the same packet, denied at the server."""
     return row(
-        **{"verdict": "denied", "drop_reason": "POLICY_DENIED", "reporter": "server", "node": "node-2", "time": START + timedelta(milliseconds=2), **fields}
+        **{
+            "verdict": "denied",
+            "drop_reason": "POLICY_DENIED",
+            "reporter": "server",
+            "node": "node-2",
+            "time": START + timedelta(milliseconds=2),
+            **fields,
+        }
     )
 
 
@@ -269,7 +301,9 @@ def test_accepted_at_the_client_and_denied_at_the_server_is_denied(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "unknown", [{"client_pod": None}, {"server_pod": None}, {"client_pod": None, "server_pod": None}], ids=["client", "server", "both"]
+    "unknown",
+    [{"client_pod": None}, {"server_pod": None}, {"client_pod": None, "server_pod": None}],
+    ids=["client", "server", "both"],
 )
 def test_a_denial_that_does_not_know_the_pods_counts(tmp_path: Path, unknown: Row) -> None:
     """The point that denies often knows less of the far end; the five-tuple says that it is the same connection."""
@@ -278,7 +312,14 @@ def test_a_denial_that_does_not_know_the_pods_counts(tmp_path: Path, unknown: Ro
 
 def test_ping_accepted_at_the_client_and_denied_at_the_server_is_denied(tmp_path: Path) -> None:
     """ICMP has no ports, but its denial counts all the same, a moment later."""
-    ping: Row = {"protocol": "ICMP", "icmp_type": 8, "icmp_code": 0, "client_port": None, "server_port": None, "tcp_flags": None}
+    ping: Row = {
+        "protocol": "ICMP",
+        "icmp_type": 8,
+        "icmp_code": 0,
+        "client_port": None,
+        "server_port": None,
+        "tcp_flags": None,
+    }
     assert _verdicts(tmp_path, row(**ping), _denied(**ping)) == [("denied", True)]
 
 
@@ -301,7 +342,9 @@ def test_yesterdays_denial_does_not_count_today(tmp_path: Path) -> None:
 
 def test_a_datapath_fault_denies_nothing(tmp_path: Path) -> None:
     """A drop that no policy asked for is no verdict of policy."""
-    assert _verdicts(tmp_path, row(), _denied(verdict="fault", drop_reason="CT_MAP_INSERTION_FAILED")) == [("accepted", False)]
+    assert _verdicts(tmp_path, row(), _denied(verdict="fault", drop_reason="CT_MAP_INSERTION_FAILED")) == [
+        ("accepted", False)
+    ]
 
 
 def test_one_audit_record_tells_the_truth(tmp_path: Path) -> None:
@@ -316,7 +359,9 @@ def test_silence_counts_only_where_answers_are_seen(tmp_path: Path) -> None:
     here = row(server_port=9, establishment="established")
     found = {}
     for name, rows in {"alone": [attempt], "elsewhere": [attempt, elsewhere], "here": [attempt, here]}.items():
-        found[name] = next(edge["establishment"] for edge in edges_of(tmp_path / name, rows) if edge["server_port"] == 8_080)
+        found[name] = next(
+            edge["establishment"] for edge in edges_of(tmp_path / name, rows) if edge["server_port"] == 8_080
+        )
     assert found == {"alone": "unknown", "elsewhere": "unknown", "here": "unanswered"}
     udp = edges_of(tmp_path / "udp", [row(protocol="UDP", establishment="attempted"), here])
     assert {edge["protocol"]: edge["establishment"] for edge in udp} == {"UDP": "unknown", "TCP": "established"}
@@ -346,7 +391,12 @@ def test_accepted_ports_never_collapse(tmp_path: Path) -> None:
 def _external(address: str, prefix: str, **fields: Any) -> Row:
     """Return a record of an external client."""
     return row(
-        client_kind="external", client_identity=None, client_pod=None, client_address=address, client_prefix=prefix, **fields
+        client_kind="external",
+        client_identity=None,
+        client_pod=None,
+        client_address=address,
+        client_prefix=prefix,
+        **fields,
     )
 
 
@@ -393,7 +443,13 @@ def test_hosts_hours_and_names(tmp_path: Path) -> None:
     """Hours are a bitmap, days are dates, names and services are sorted words, each once."""
     rows = [
         row(time=START, server_names=["b.example", "a.example"], service_namespace="shop", service_name="cart"),
-        row(time=START + timedelta(days=2, hours=3), client_port=1, server_names=["b.example"], service_namespace="shop", service_name="cart"),
+        row(
+            time=START + timedelta(days=2, hours=3),
+            client_port=1,
+            server_names=["b.example"],
+            service_namespace="shop",
+            service_name="cart",
+        ),
     ]
     (edge,) = edges_of(tmp_path, rows)
     assert (edge["hours"], edge["days"]) == (1 << 10 | 1 << 13, 2)
@@ -401,7 +457,7 @@ def test_hosts_hours_and_names(tmp_path: Path) -> None:
 
 
 def test_windows_take_since_and_leave_until(tmp_path: Path) -> None:
-    """since is inclusive, until exclusive, across midnight and in any zone."""
+    """Since is inclusive, until exclusive, across midnight and in any zone."""
     times = [START + timedelta(hours=hour) for hour in range(30)]
     files = write_parts(tmp_path, [row(time=time, client_port=number) for number, time in enumerate(times)])
     with engine(threads=1) as connection:

@@ -33,16 +33,22 @@ def _settled(folder: Path, rows: Sequence[Row], *, committed: Sequence[Row] = ()
     old = tuple(str(folder / part.path) for part in _write(folder, committed))
     with engine(threads=1) as connection:
         found = settle(connection, folder, _write(folder, rows), old)
-    kept = [
-        one for part in found.parts for one in pq.read_table(folder / part.path, partitioning=None).to_pylist()
-    ]
+    kept = [one for part in found.parts for one in pq.read_table(folder / part.path, partitioning=None).to_pylist()]
     assert len(kept) == sum(part.rows for part in found.parts)
     return sorted(kept, key=lambda one: (one["time"], one["client_port"] or 0, repr(one))), found.duplicates
 
 
 def _unknown(**fields: Any) -> Row:
     """Return a record that does not tell its direction: an ACK without a flag."""
-    return row(**{"initiator": "unknown", "direction_evidence": "none", "tcp_flags": 16, "observation_point": "TO_STACK", **fields})
+    return row(
+        **{
+            "initiator": "unknown",
+            "direction_evidence": "none",
+            "tcp_flags": 16,
+            "observation_point": "TO_STACK",
+            **fields,
+        }
+    )
 
 
 def _swapped(**fields: Any) -> Row:
@@ -56,7 +62,14 @@ def _swapped(**fields: Any) -> Row:
 
 def _told(one: Row) -> tuple[Any, ...]:
     """Return what settling decides."""
-    return one["initiator"], one["direction_evidence"], one["client_address"], one["client_port"], one["server_port"], one["client_pod"]
+    return (
+        one["initiator"],
+        one["direction_evidence"],
+        one["client_address"],
+        one["client_port"],
+        one["server_port"],
+        one["client_pod"],
+    )
 
 
 def test_another_record_of_the_connection_tells(tmp_path: Path) -> None:
@@ -83,7 +96,9 @@ def test_a_committed_record_tells_too(tmp_path: Path) -> None:
 def test_listeners_at_both_ends_tell_nothing(tmp_path: Path) -> None:
     """Two servers that talk: no evidence, so unknown."""
     other = row(client_address="10.0.0.3", server_address="10.0.0.1", server_port=40_000, server_pod="web-1")
-    found, _ = _settled(tmp_path, [row(server_port=8_080, client_port=5), other, _unknown(time=START + timedelta(seconds=1))])
+    found, _ = _settled(
+        tmp_path, [row(server_port=8_080, client_port=5), other, _unknown(time=START + timedelta(seconds=1))]
+    )
     assert _told(found[-1])[:2] == ("unknown", "none")
 
 
@@ -94,11 +109,18 @@ def test_a_denied_attempt_proves_no_listener(tmp_path: Path) -> None:
     assert _told(found[1])[:2] == ("unknown", "none")
 
 
-@pytest.mark.parametrize(("ports", "peers", "expected"), [(INFER_PORTS, 2, "inferred"), (INFER_PORTS - 1, 2, "none"), (INFER_PORTS, 1, "none")])
+@pytest.mark.parametrize(
+    ("ports", "peers", "expected"),
+    [(INFER_PORTS, 2, "inferred"), (INFER_PORTS - 1, 2, "none"), (INFER_PORTS, 1, "none")],
+)
 def test_many_remote_ports_at_several_peers_infer(tmp_path: Path, ports: int, peers: int, expected: str) -> None:
     """One port against many remote ports looks like a server; it takes enough of both, and is only inferred."""
     rows = [
-        _unknown(client_port=40_000 + number, client_address=f"10.0.1.{number % peers}", time=START + timedelta(seconds=number))
+        _unknown(
+            client_port=40_000 + number,
+            client_address=f"10.0.1.{number % peers}",
+            time=START + timedelta(seconds=number),
+        )
         for number in range(ports)
     ]
     found, _ = _settled(tmp_path, rows)
@@ -114,7 +136,13 @@ def test_a_low_port_is_no_evidence(tmp_path: Path) -> None:
 
 def test_a_flag_that_handshakes_contradict_is_turned(tmp_path: Path) -> None:
     """is_reply=false on an answer: its "client" is a proven listener, so the ends are turned round."""
-    wrong = _swapped(initiator="source", direction_evidence="flag", is_reply=False, server_port=50_001, time=START + timedelta(seconds=1))
+    wrong = _swapped(
+        initiator="source",
+        direction_evidence="flag",
+        is_reply=False,
+        server_port=50_001,
+        time=START + timedelta(seconds=1),
+    )
     found, _ = _settled(tmp_path, [row(), wrong])
     assert _told(found[1]) == ("destination", "handshake", "10.0.0.1", 50_001, 8_080, "web-1")
 
@@ -122,7 +150,9 @@ def test_a_flag_that_handshakes_contradict_is_turned(tmp_path: Path) -> None:
 def test_a_flag_that_only_flags_contradict_stays(tmp_path: Path) -> None:
     """One flag is no better than another: only a handshake overrules."""
     other = row(direction_evidence="flag", tcp_flags=16)
-    wrong = _swapped(initiator="source", direction_evidence="flag", server_port=50_001, time=START + timedelta(seconds=1))
+    wrong = _swapped(
+        initiator="source", direction_evidence="flag", server_port=50_001, time=START + timedelta(seconds=1)
+    )
     found, _ = _settled(tmp_path, [other, wrong])
     assert _told(found[1])[:2] == ("source", "flag")
 
@@ -169,7 +199,10 @@ def test_records_that_differ_are_kept(tmp_path: Path, difference: Row) -> None:
     assert (len(found), duplicates) == (2, 0)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(("u", "v", None))), min_size=1, max_size=15), st.integers(0, 15))
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(("u", "v", None))), min_size=1, max_size=15),
+    st.integers(0, 15),
+)
 @settings(max_examples=20)
 def test_duplicates_across_any_split(keys: list[tuple[int, str | None]], cut: int) -> None:
     """However records are spread over what is committed and what is new, each distinct one counts once."""
@@ -191,7 +224,9 @@ def test_a_turned_duplicate_is_still_a_duplicate(tmp_path: Path) -> None:
     for one in first:
         one["cluster"] = "default"
     found, duplicates = _settled(
-        tmp_path / "b", [_swapped(uuid="x", time=START + timedelta(seconds=1))], committed=[{**row(), **one} for one in first]
+        tmp_path / "b",
+        [_swapped(uuid="x", time=START + timedelta(seconds=1))],
+        committed=[{**row(), **one} for one in first],
     )
     assert (found, duplicates) == ([], 1)
 

@@ -37,7 +37,9 @@ def test_intervals_become_the_canonical_set(intervals: list[tuple[int, int]]) ->
 
 
 @given(_INTERVALS, _INTERVALS)
-def test_operations_agree_with_sets_and_change_nothing(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> None:
+def test_operations_agree_with_sets_and_change_nothing(
+    left: list[tuple[int, int]], right: list[tuple[int, int]]
+) -> None:
     """Union, intersection and difference mean what they mean for sets; the arguments stay as they were."""
     a, b = PortSet.from_intervals(left), PortSet.from_intervals(right)
     before = (a.intervals, b.intervals, list(left), list(right))

@@ -500,7 +500,11 @@ def test_learned_edges_are_covered_in_both_modes(on: str, content: str) -> None:
 def test_edges_that_would_be_cut_are_reported(cut: Edge, code: str, subject: str) -> None:
     """What is denied, or not surely allowed, is named by the workload that it concerns."""
     (found,) = covers(
-        [cut], INTENTS, read_policies({"x/shop/web.yaml": MONITORED["kubernetes=1.31"]}), platform("kubernetes=1.31"), VERSIONS
+        [cut],
+        INTENTS,
+        read_policies({"x/shop/web.yaml": MONITORED["kubernetes=1.31"]}),
+        platform("kubernetes=1.31"),
+        VERSIONS,
     )
     assert (found.code, found.subject, found.level) == (code, subject, Level.ERROR)
 
@@ -508,5 +512,7 @@ def test_edges_that_would_be_cut_are_reported(cut: Edge, code: str, subject: str
 def test_every_version_of_an_edge_is_tried() -> None:
     """A client version that no peer selects would be cut."""
     versions = (*VERSIONS, version("proxy", {"app": "other"}, namespace="edge"))
-    found = covers(LEARNED, INTENTS, read_policies({"x/shop/web.yaml": KUBERNETES}), platform("kubernetes=1.31"), versions)
+    found = covers(
+        LEARNED, INTENTS, read_policies({"x/shop/web.yaml": KUBERNETES}), platform("kubernetes=1.31"), versions
+    )
     assert codes(found) == ["learned-edge-cut"]
