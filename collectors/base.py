@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,10 +40,11 @@ class Account:
     truncated: list[str] = field(default_factory=list)
 
     def reject(self, line: int, reason: str) -> None:
-        """Count a malformed record; locate the first ones."""
+        """Count a malformed record; locate the first ones by line, in whatever order they are found."""
         self.rows_rejected += 1
-        if len(self.rejected) < MAX_LOCATED:
-            self.rejected.append(Rejected(file=self.label, line=line, reason=reason[:200]))
+        if len(self.rejected) < MAX_LOCATED or line < self.rejected[-1].line:
+            insort(self.rejected, Rejected(file=self.label, line=line, reason=reason[:200]))
+            del self.rejected[MAX_LOCATED:]
 
     def lose(self, count: int) -> None:
         """Count events that the source says it lost; a lying source cannot overflow the account."""

@@ -1,0 +1,44 @@
+"""The embedded engine: bounded, UTC, and gone when it is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from discovery.flows.engine import engine, parquet
+
+
+def _setting(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """Return a setting of the engine."""
+    found = connection.execute(f"SELECT current_setting('{name}')").fetchone()
+    assert found is not None
+    return str(found[0])
+
+
+def test_settings() -> None:
+    """Memory and threads are bounded, times are UTC, spill goes to a folder of its own that is removed."""
+    with engine(memory_limit_mb=100, threads=1) as connection:
+        assert _setting(connection, "TimeZone") == "UTC"
+        assert _setting(connection, "threads") == "1"
+        assert _setting(connection, "memory_limit") in {"95.3 MiB", "100.0 MB"}
+        spill = Path(_setting(connection, "temp_directory"))
+        assert spill.is_dir()
+    assert not spill.exists()
+
+
+def test_a_failure_inside_closes_it() -> None:
+    """The spill folder goes away and the connection is closed when the work fails."""
+    kept = []
+    with pytest.raises(RuntimeError, match="boom"), engine() as connection:
+        kept += [connection, Path(_setting(connection, "temp_directory"))]
+        raise RuntimeError("boom")
+    assert not kept[1].exists()
+    with pytest.raises(duckdb.Error):
+        kept[0].execute("SELECT 1")
+
+
+def test_names_are_quoted() -> None:
+    """A quote in a file name ends no literal."""
+    assert "'a''b'" in parquet(["a'b"])
