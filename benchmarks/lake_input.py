@@ -1,7 +1,8 @@
 """A lake of many resolved rows, written column by column: what a large estate's lake looks like to the rollup.
 
 2,000 pairs of 300 workloads with 3 pods each, Zipf-weighted, over three days; 35% of the rows are replies, 3% go to
-external addresses (20 of each workload's own, all 5,000 from three workloads), 1% are denied attempts at random ports.
+external addresses (20 of each workload's own, all 5,000 from three workloads), 1% are denied:
+most of them the same few attempts again and again, the rest scans of ports from three workloads.
 ``uuid`` is left null: no query of the rollup reads it.
 """
 
@@ -24,6 +25,7 @@ from discovery.flows.schema import FLOWS, INGESTS
 
 WORKLOADS, PODS, PAIRS, DAYS = 300, 3, 2_000, 3
 EXTERNALS, FEW_EXTERNALS, CRAWLERS = 5_000, 20, 3
+REFUSED_PAIRS, SCAN_SHARE = 500, 0.1
 EXTERNAL_SHARE, DENIED_SHARE, REPLY_SHARE = 0.03, 0.01, 0.35
 RUN = "benchmark"
 _START = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e6)
@@ -45,6 +47,7 @@ class _Estate:
         self.prefixes = [address.rpartition(".")[0] + ".0/24" for address in self.addresses[len(self.pods) :]]
         self.pairs = rng.integers(0, WORKLOADS, (PAIRS, 2))
         self.ports = _PORTS[rng.integers(0, len(_PORTS), WORKLOADS)]
+        self.refused = rng.integers(0, WORKLOADS, (REFUSED_PAIRS, 2))
         weights = 1 / np.arange(1, PAIRS + 1) ** 0.8
         self.cumulated = np.cumsum(weights) / weights.sum()
 
@@ -78,7 +81,10 @@ def _batch(estate: _Estate, rng: np.random.Generator, times: Ints) -> pa.Table:
     denied = ~external & (roll < EXTERNAL_SHARE + DENIED_SHARE)
     reply = ~denied & (rng.random(count) < REPLY_SHARE)
     pairs = estate.pairs[np.minimum(np.searchsorted(estate.cumulated, rng.random(count)), PAIRS - 1)]
-    client, server = pairs[:, 0], np.where(denied, rng.integers(0, WORKLOADS, count), pairs[:, 1])
+    scan = denied & (rng.random(count) < SCAN_SHARE)
+    refused = estate.refused[rng.integers(0, REFUSED_PAIRS, count)]
+    client = np.where(scan, rng.integers(0, CRAWLERS, count), np.where(denied, refused[:, 0], pairs[:, 0]))
+    server = np.where(scan, rng.integers(0, WORKLOADS, count), np.where(denied, refused[:, 1], pairs[:, 1]))
     client_pod = client * PODS + rng.integers(0, PODS, count)
     server_pod = np.where(external, -1, server * PODS + rng.integers(0, PODS, count))
     few = (client * FEW_EXTERNALS + rng.integers(0, FEW_EXTERNALS, count)) % EXTERNALS
@@ -106,7 +112,7 @@ def _batch(estate: _Estate, rng: np.random.Generator, times: Ints) -> pa.Table:
         "client_pod": _coded(client_pod, estate.pods),
         "server_address": _coded(np.where(external, outside + len(estate.pods), server_pod), estate.addresses),
         "server_port": pa.array(
-            np.where(denied, rng.integers(1, 1_025, count), np.where(external, 443, estate.ports[server])).astype(
+            np.where(scan, rng.integers(1, 1_025, count), np.where(external, 443, estate.ports[server])).astype(
                 np.int32
             )
         ),

@@ -31,6 +31,7 @@ from collectors.hubble_wire import (
     Tunnel,
     normalise,
 )
+from discovery.flows.batch import MAX_MEMO
 from discovery.flows.identity import EXTERNAL, UNRESOLVED, EndpointInfo, reserved_endpoint, workload_endpoint
 from discovery.flows.redact import MAX_TEXT, redact_url
 from discovery.model.workload import EndpointKind
@@ -128,8 +129,9 @@ class HubbleReader(RecordReader):
     def __init__(self, sink: Sink, *, label: str, ingest_id: str, default_cluster: str) -> None:
         """Prepare to read one input."""
         super().__init__(sink, label=label, ingest_id=ingest_id, default_cluster=default_cluster)
-        self.address_pairs: dict[bytes, tuple[int, int]] = {}
-        self.near_endpoints: dict[bytes, tuple[bytes, int]] = {}
+        self.address_pairs: dict[bytes, tuple[int, int, int]] = {}
+        self.near_endpoints: dict[bytes, tuple[bytes, int, int]] = {}
+        self.shapes: set[tuple[int, int]] = set()
 
     def read_lines(self, lines: Sequence[bytes], first_line: int) -> None:
         """Read one event per line; malformed ones are located, the rest goes on."""
@@ -144,7 +146,7 @@ class HubbleReader(RecordReader):
                 if flow is None:
                     self._other(event, text, number)
                 else:
-                    add(flow, event.time, event.node_name, number)
+                    add(flow, event.time, event.node_name, number, text)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 self._retry(line, number, error)
             number += 1
@@ -157,7 +159,7 @@ class HubbleReader(RecordReader):
         try:
             event = _decode_line(normalise(line))
             if event.flow is not None:
-                self._add(event.flow, event.time, event.node_name, number)
+                self._add(event.flow, event.time, event.node_name, number, None)
             else:
                 self._other(event, normalise(line), number)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -173,10 +175,13 @@ class HubbleReader(RecordReader):
             flow = _decode_flow(line)
             if flow.IP is ABSENT and flow.source is ABSENT and flow.verdict is None:
                 raise ValueError("the object is no Hubble event: it has neither flow, lost_events nor a verdict")
-            self._add(flow, flow.time, flow.node_name, number)
+            self._add(flow, flow.time, flow.node_name, number, line)
 
-    def _add(self, flow: Flow, time: str | None, node: str | None, number: int) -> None:
-        """Append one flow to the batch. Everything that can fail comes before the first append."""
+    def _add(self, flow: Flow, time: str | None, node: str | None, number: int, line: bytes | None) -> None:
+        """Append one flow to the batch. Everything that can fail comes before the first append.
+
+        ``line`` is the record's text, or None when its keys are known to be unique.
+        """
         builder = self.builder
         l4 = flow.l4
         flags = icmp = ports = protocol = None
@@ -200,20 +205,26 @@ class HubbleReader(RecordReader):
             meaning = self._meaning(key)
         raw = bytes(flow.source)
         near = self.near_endpoints.get(raw[-_TAIL:])  # a short hash and one comparison instead of a long hash
-        source = near[1] if near is not None and near[0] == raw else self._endpoint(raw)
+        if near is None or near[0] != raw:
+            near = self._endpoint(raw)
         raw = bytes(flow.destination)
-        near = self.near_endpoints.get(raw[-_TAIL:])
-        target = near[1] if near is not None and near[0] == raw else self._endpoint(raw)
+        far = self.near_endpoints.get(raw[-_TAIL:])
+        if far is None or far[0] != raw:
+            far = self._endpoint(raw)
         raw = bytes(flow.IP)
         pair = self.address_pairs.get(raw) or self._address_pair(raw)
+        if line is not None:
+            shape = (meaning, line.count(b":") - near[2] - far[2] - pair[2])
+            if shape not in self.shapes:
+                self._check_shape(line, shape)
         if _rare(flow) != _NO_EXTRAS:
             self._keep_extras(flow, flipped=builder.meanings.values[meaning].initiator == "destination")
         if node is not None and "/" in node:
             builder.clusters[len(builder.times)] = node.partition("/")[0]
         builder.times.append(time or flow.time)
         builder.uuids.append(flow.uuid)
-        builder.sources.append(source)
-        builder.targets.append(target)
+        builder.sources.append(near[1])
+        builder.targets.append(far[1])
         builder.source_ips.append(pair[0])
         builder.target_ips.append(pair[1])
         builder.source_ports.append(-1 if ports is None else ports.source_port)
@@ -230,19 +241,31 @@ class HubbleReader(RecordReader):
             else:
                 self.builder.set(name, row, value)
 
-    def _endpoint(self, raw: bytes) -> int:
-        """Return the memo index of a raw endpoint, and remember it as the near one."""
+    def _check_shape(self, line: bytes, shape: tuple[int, int]) -> None:
+        """Refuse a record in which a key occurs twice, which the decoder would settle in silence.
+
+        Checking every record would cost more than reading it. A doubled key adds a colon, so only records whose
+        number of colons (without those of their ends, which are looked at once each) is new for their meaning are
+        taken apart. Raises ``ValueError``.
+        """
+        normalise(line)
+        self.shapes.add(shape)
+
+    def _endpoint(self, raw: bytes) -> tuple[bytes, int, int]:
+        """Return a raw endpoint, its memo index and its number of colons, and remember it as the near one."""
         memo = self.builder.endpoints
         found = memo.index.get(raw)
         if found is None:
+            if raw not in _NOTHING:
+                normalise(raw)
             found = memo.add(raw, parse_endpoint(raw))
-        self.near_endpoints[raw[-_TAIL:]] = (raw, found)
-        return found
+        near = self.near_endpoints[raw[-_TAIL:]] = (raw, found, raw.count(b":"))
+        return near
 
-    def _address_pair(self, raw: bytes) -> tuple[int, int]:
-        """Return the memo indexes of the addresses of a raw IP layer, and remember the pair for this batch."""
+    def _address_pair(self, raw: bytes) -> tuple[int, int, int]:
+        """Return the memo indexes of the addresses of a raw IP layer and its colons; remembered for this batch."""
         ip = Addresses() if raw in _NOTHING else _decode_addresses(raw)
-        pair = self.address_pairs[raw] = (self.address(ip.source), self.address(ip.destination))
+        pair = self.address_pairs[raw] = (self.address(ip.source), self.address(ip.destination), raw.count(b":"))
         return pair
 
     def flush(self) -> None:
@@ -250,6 +273,8 @@ class HubbleReader(RecordReader):
         super().flush()
         self.address_pairs.clear()
         self.near_endpoints.clear()
+        if len(self.shapes) > MAX_MEMO or not self.builder.meanings.values:  # shapes name meanings by their index
+            self.shapes.clear()
 
     def _meaning(self, key: tuple[Any, ...]) -> int:
         """Classify a combination of raw fields that was not met before."""

@@ -23,6 +23,7 @@ from discovery.model.errors import InputError
 CHUNK = 4 << 20
 MAX_LINE = 8 << 20
 STDIN = "-"
+PEEK = 1 << 16
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 TRUNCATION_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
@@ -60,6 +61,24 @@ def open_stream(path: str) -> BinaryIO:
     if head == _ZSTD:
         return ZstdStream(buffered)  # type: ignore[return-value]
     return buffered
+
+
+def peek_stdin() -> bytes:
+    """Return the first uncompressed bytes of standard input, as many as are there, and leave them to be read."""
+    source = sys.stdin.buffer
+    if hasattr(source, "peek"):
+        head = source.peek(PEEK)
+    else:  # an in-memory stream
+        head = source.read(PEEK)
+        source.seek(-len(head), io.SEEK_CUR)
+    try:
+        if head.startswith(_GZIP):
+            return zlib.decompressobj(wbits=31).decompress(head)
+        if head.startswith(_ZSTD):
+            return zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj().decompress(head)
+    except TRUNCATION_ERRORS:
+        return b""
+    return head
 
 
 class GzipStream(gzip.GzipFile):

@@ -6,9 +6,9 @@ import glob
 from dataclasses import dataclass
 from pathlib import Path
 
-from collectors.framing import Framing
+from collectors.framing import Framing, framing_of
 from collectors.registry import read_head, reader_class, sniff
-from collectors.sources import STDIN, display_name, is_compressed, open_stream
+from collectors.sources import STDIN, display_name, is_compressed, open_stream, peek_stdin
 from discovery.flows.lake import is_lake
 from discovery.model.completeness import Completeness
 from discovery.model.errors import InputError
@@ -61,10 +61,9 @@ def _inspect(path: str, wanted: str) -> Input | None:
     """Return one input with its format, or None when it is empty."""
     label = display_name(path)
     if path == STDIN:
-        if wanted == "auto":
-            raise InputError("the format of standard input must be given", hint="add --format hubble (or another)")
-        reader_class(wanted)
-        return Input(path=path, label=label, format=wanted, framing=Framing.LINES, size=0, compressed=False)
+        head = peek_stdin()
+        found, framing = _recognise(head, wanted, label)
+        return Input(path=path, label=label, format=found, framing=framing, size=0, compressed=False)
     try:
         size = Path(path).stat().st_size
         compressed = is_compressed(path)
@@ -76,19 +75,16 @@ def _inspect(path: str, wanted: str) -> Input | None:
         raise InputError(f"{path}: the compressed file holds nothing readable", hint="copy the file again") from error
     if not head.strip():
         return None
-    if wanted == "auto":
-        found, framing = sniff(head, path)
-    else:
-        reader_class(wanted)
-        found, framing = wanted, _framing(head)
+    found, framing = _recognise(head, wanted, path)
     return Input(path=path, label=label, format=found, framing=framing, size=size, compressed=compressed)
 
 
-def _framing(head: bytes) -> Framing:
-    """Return the framing of content whose format was given."""
-    from collectors.framing import framing_of
-
-    return framing_of(head)
+def _recognise(head: bytes, wanted: str, label: str) -> tuple[str, Framing]:
+    """Return the format and framing of an input: by its content, or as given."""
+    if wanted == "auto":
+        return sniff(head, label)
+    reader_class(wanted)
+    return wanted, framing_of(head)
 
 
 def find_inputs(arguments: tuple[str, ...], wanted: str) -> Inputs:

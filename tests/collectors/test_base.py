@@ -59,7 +59,7 @@ def test_impossible_counts_are_refused(given_value: int | str) -> None:
 )
 def test_rows_with_bad_times_go_and_the_rest_stays_in_place(times: list[str | None]) -> None:
     """Dropping rows moves nothing into another row: sparse columns, weights and clusters stay with theirs."""
-    records = []
+    records: list[dict[str, Any]] = []
     for number, time in enumerate(times):
         for text in (time, stamp(number)):
             odd = len(records) % 3 == 0
@@ -94,7 +94,7 @@ def test_sightings_join_in_any_order(order: list[int]) -> None:
 
 def test_workloads_are_noted_with_their_interval() -> None:
     """Both ends are seen, over all batches, with the first and the last time."""
-    reader = HubbleReader(lambda table: None, label="x", ingest_id="run", default_cluster="default")
+    reader = HubbleReader(lambda _: None, label="x", ingest_id="run", default_cluster="default")
     for seconds in (5, 1, 9):
         reader.read_lines([line(flow(time=stamp(seconds)))], 1)
         reader.flush()

@@ -377,8 +377,10 @@ def test_reserved_identities(names: tuple[str, ...], kind: EndpointKind) -> None
 @pytest.mark.parametrize(
     ("identity", "kind"),
     [
-        (1, EndpointKind.HOST), (2, EndpointKind.EXTERNAL), (6, EndpointKind.REMOTE_NODE), (7, EndpointKind.KUBE_APISERVER),
-        (9, EndpointKind.EXTERNAL), (10, EndpointKind.EXTERNAL), (0, EndpointKind.UNRESOLVED), (300, EndpointKind.UNRESOLVED),
+        (1, EndpointKind.HOST), (2, EndpointKind.EXTERNAL), (6, EndpointKind.REMOTE_NODE),
+        (7, EndpointKind.KUBE_APISERVER),
+        (9, EndpointKind.EXTERNAL), (10, EndpointKind.EXTERNAL), (0, EndpointKind.UNRESOLVED),
+        (300, EndpointKind.UNRESOLVED),
         (1 << 24, EndpointKind.EXTERNAL), ((2 << 24) - 1, EndpointKind.EXTERNAL), (2 << 24, EndpointKind.UNRESOLVED),
     ],
 )  # fmt: skip

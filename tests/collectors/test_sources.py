@@ -48,6 +48,13 @@ def _zstd(content: bytes) -> bytes:
     return zstandard.compress(content)
 
 
+def _collect(path: Path, found: list[bytes]) -> None:
+    """Add the lines of a file to a list until it ends or breaks."""
+    with open_stream(str(path)) as stream:
+        for batch in read_lines(stream):
+            found += batch.lines
+
+
 @pytest.fixture(scope="module")
 def scratch() -> Path:
     """Return one file that examples overwrite."""
@@ -184,9 +191,8 @@ def test_a_cut_file_yields_what_came_before(tmp_path: Path, pack: object) -> Non
     path = tmp_path / "cut"
     path.write_bytes(packed[: len(packed) * 3 // 4])
     found: list[bytes] = []
-    with open_stream(str(path)) as stream, pytest.raises(TRUNCATION_ERRORS):
-        for batch in read_lines(stream):
-            found += batch.lines
+    with pytest.raises(TRUNCATION_ERRORS):
+        _collect(path, found)
     assert len(found) > 10_000
     assert found[:-1] == _lines(content)[: len(found) - 1]
     with pytest.raises(TRUNCATION_ERRORS):

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_real_captures_ingest_without_a_rejection(shared: Path, tmp_path: Path, 
     assert done.formats == ("hubble",)
 
 
-_LAYOUTS = {
+_LAYOUTS: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {
     "lines": lines,
     "crlf": lambda records: lines(records).replace(b"\n", b"\r\n"),
     "no-last-newline": lambda records: lines(records).rstrip(b"\n"),
@@ -120,6 +121,7 @@ def test_a_damaged_file_is_one_error_or_told(pack: Any, known: bool, data: st.Da
     """Any damage to a compressed file ends in an account or in the one error, on a new lake and on an old one."""
     import tempfile
 
+    hints: list[str | None] = []
     packed = bytearray(pack(lines(_flows(60))))
     position = data.draw(st.integers(0, len(packed) - 1))
     packed[position : position + data.draw(st.integers(1, 30))] = data.draw(st.binary(min_size=1, max_size=20))
@@ -130,18 +132,22 @@ def test_a_damaged_file_is_one_error_or_told(pack: Any, known: bool, data: st.Da
         try:
             done = ingest(_write(folder / "damaged", bytes(packed)), folder / "lake", IngestOptions(format="hubble"))
         except DiscoveryError as error:
-            assert error.hint
-            return
-        assert done.completeness.rows_read <= 60
+            hints.append(error.hint)
+        else:
+            assert done.completeness.rows_read <= 60
+    assert all(hints)
 
 
 @given(st.binary(max_size=300), st.sampled_from(("plain", "gzip", "zstd")))
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_any_bytes_ingest_or_are_one_error(content: bytes, packing: str) -> None:
     """Any bytes named as Hubble give an account: nothing crashes."""
     import tempfile
 
-    packed = {"plain": bytes, "gzip": gzip.compress, "zstd": zstandard.compress}[packing](content)
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "plain": bytes, "gzip": gzip.compress, "zstd": zstandard.compress,
+    }  # fmt: skip
+    packed = packers[packing](content)
     with tempfile.TemporaryDirectory() as name:
         try:
             done = ingest(_write(Path(name) / "any", packed), Path(name) / "lake", IngestOptions(format="hubble"))
@@ -337,7 +343,7 @@ def test_a_commit_that_lost_the_race_is_one_error(tmp_path: Path, monkeypatch: p
     """When another run committed the same input meanwhile, this one ends in a lake error that says what to do."""
     source = _write(tmp_path / "input", lines(_flows(3)))
     append = Lake.append_side
-    raced = []
+    raced: list[bool] = []
 
     def append_after_another(self: Lake, name: str, rows: Any, ingest_id: str) -> None:
         """Let another ingest commit first, once."""

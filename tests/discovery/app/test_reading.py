@@ -17,7 +17,7 @@ from discovery.app.options import IngestOptions
 from discovery.app.reading import Read, read_inputs
 from discovery.model.completeness import MAX_LOCATED
 from discovery.model.errors import DiscoveryError
-from tests.flows_factory import flow, line, lines
+from tests.flows_factory import flow, line, lines, stamp
 
 
 def _read(path: Path, folder: Path, *, workers: int | None = None, input_format: str = "hubble") -> Read:
@@ -88,7 +88,7 @@ def test_times_that_are_rejected_late_are_located_too(
 ) -> None:
     """A bad time is only seen when a batch is built; its line number is still that of the file."""
     _cut_into(monkeypatch, 300)
-    texts = [line(flow(time="never" if number in {3, 40} else None or flow()["time"])) for number in range(1, 51)]
+    texts = [line(flow(time="never" if number in {3, 40} else stamp())) for number in range(1, 51)]
     (tmp_path / "input").write_bytes(b"\n".join(texts) + b"\n")
     (account,) = _read(tmp_path / "input", tmp_path / "flows", workers=workers).accounts
     assert [rejected.line for rejected in account.rejected] == [3, 40]

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-
 from discovery.flows.addresses import bounding_prefix, canonical_address
 
 
@@ -36,8 +35,9 @@ def test_the_prefix_holds_the_address(address: object) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "10.0.0", "10.0.0.256", "10.0.0.1/32", "010.0.0.1", "1.2.3.4.5", "0x7f.0.0.1", "10.0.0.1 ", " 10.0.0.1", "10.0.0.1\n",
-     ":::", "fe80::1%", "1.2.3.0x4", "\ud800", "１.２.３.４", "12345::1"],
+    ["", "x", "10.0.0", "10.0.0.256", "10.0.0.1/32", "010.0.0.1", "1.2.3.4.5",
+     "0x7f.0.0.1", "10.0.0.1 ", " 10.0.0.1", "10.0.0.1\n",
+     ":::", "fe80::1%", "1.2.3.0x4", "\ud800", "\uff11.\uff12.\uff13.\uff14", "12345::1"],
 )  # fmt: skip
 def test_what_is_no_address_is_none(text: str) -> None:
     """Short, octal, hexadecimal, spaced and foreign spellings are refused: libraries disagree about them."""

@@ -19,9 +19,13 @@ from tests.flows_factory import CLIENT, SERVER
 _ENDS = (CLIENT, SERVER, EXTERNAL, UNRESOLVED, EndpointInfo(kind=EndpointKind.HOST, cluster="east"))
 _IPS = (None, "10.0.0.1", "2001:db8:1:2::3", "192.0.2.9")
 _MEANINGS = tuple(
-    Meaning(verdict=verdict, initiator=initiator, direction_evidence="flag", protocol=protocol, is_reply=flag, tcp_flags=flags)
+    Meaning(
+        verdict=verdict, initiator=initiator, direction_evidence="flag", protocol=protocol, is_reply=flag,
+        tcp_flags=flags,
+    )
     for verdict, initiator, protocol, flag, flags in (
-        ("accepted", "source", "TCP", False, 2), ("denied", "destination", "UDP", True, None), ("fault", "unknown", None, None, 0),
+        ("accepted", "source", "TCP", False, 2), ("denied", "destination", "UDP", True, None),
+        ("fault", "unknown", None, None, 0),
     )
 )  # fmt: skip
 _ROW = st.tuples(
@@ -98,7 +102,7 @@ def test_rows_come_out_as_they_went_in(rows: list[tuple[Any, ...]]) -> None:
     assert not builder.clusters
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=120), min_size=1, max_size=4, unique=True))
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=120), min_size=1, max_size=4, unique=True))
 def test_clusters_stay_apart_and_fit_a_folder(names: list[str]) -> None:
     """Names that no folder can carry get a stand-in of their own; an empty name is no name."""
     builder = _builder()
@@ -106,7 +110,11 @@ def test_clusters_stay_apart_and_fit_a_folder(names: list[str]) -> None:
         _append(builder, (number, 2, 2, 0, 0, -1, -1, 0, None, None, name, None))
     found = build_batch(builder)["cluster"].to_pylist()
     assert all(len(cluster.encode()) <= MAX_CLUSTER_BYTES for cluster in found)
-    assert all(cluster == (name or "default") for cluster, name in zip(found, names, strict=True) if len(name.encode()) <= MAX_CLUSTER_BYTES)
+    assert all(
+        cluster == (name or "default")
+        for cluster, name in zip(found, names, strict=True)
+        if len(name.encode()) <= MAX_CLUSTER_BYTES
+    )
     assert len(set(found)) == len(names)
 
 

@@ -20,14 +20,20 @@ def _edges(folder: Path, *rows: dict[str, object]) -> tuple[Edge, ...]:
 
 def test_a_row_becomes_an_edge(tmp_path: Path) -> None:
     """Ends, port, verdict, evidence and times are those of the rows."""
-    (edge,) = _edges(tmp_path, row(establishment="established"), row(client_port=2, reporter="server", node="b", connections=4))
+    (edge,) = _edges(
+        tmp_path, row(establishment="established"), row(client_port=2, reporter="server", node="b", connections=4)
+    )
     assert str(edge) == "shop/web -> shop/cart TCP/8080"
     assert (edge.protocol, edge.port, edge.icmp_type) == (Protocol.TCP, 8_080, None)
     assert (edge.verdict, edge.establishment) == (Verdict.ACCEPTED, Establishment.ESTABLISHED)
     assert edge.evidence_class is EvidenceClass.HANDSHAKE
     start = int(START.timestamp()) * 1_000_000
     assert (edge.evidence.first_seen, edge.evidence.last_seen, edge.evidence.days) == (start, start, 1)
-    assert (edge.evidence.reporters, edge.evidence.sources, edge.evidence.connections) == (("client", "server"), ("hubble",), 4)
+    assert (edge.evidence.reporters, edge.evidence.sources, edge.evidence.connections) == (
+        ("client", "server"),
+        ("hubble",),
+        4,
+    )
 
 
 def test_protocols_that_no_policy_names(tmp_path: Path) -> None:
@@ -38,7 +44,12 @@ def test_protocols_that_no_policy_names(tmp_path: Path) -> None:
 
 def test_external_ends_carry_addresses_and_names(tmp_path: Path) -> None:
     """Few addresses are exact; names are those of the external end alone."""
-    outside: dict[str, object] = {"server_kind": "external", "server_identity": None, "server_pod": None, "server_prefix": "192.0.2.0/24"}
+    outside: dict[str, object] = {
+        "server_kind": "external",
+        "server_identity": None,
+        "server_pod": None,
+        "server_prefix": "192.0.2.0/24",
+    }
     (edge,) = _edges(tmp_path, row(**outside, server_address="192.0.2.1", server_names=["api.example"]))
     assert (edge.server.kind, edge.server.addresses, edge.server.exact) == (EndpointKind.EXTERNAL, ("192.0.2.1",), True)
     assert (edge.server.names, edge.client.names) == (("api.example",), ())
@@ -47,7 +58,13 @@ def test_external_ends_carry_addresses_and_names(tmp_path: Path) -> None:
 def test_prefixes_are_not_exact(tmp_path: Path) -> None:
     """Past 1,024 addresses the end says that its prefixes are wider than what was seen."""
     rows = [
-        row(client_kind="external", client_identity=None, client_pod=None, client_address=f"198.18.{number // 256}.{number % 256}", client_prefix=f"198.18.{number // 256}.0/24")
+        row(
+            client_kind="external",
+            client_identity=None,
+            client_pod=None,
+            client_address=f"198.18.{number // 256}.{number % 256}",
+            client_prefix=f"198.18.{number // 256}.0/24",
+        )
         for number in range(1_100)
     ]
     (edge,) = _edges(tmp_path, *rows)

@@ -30,13 +30,20 @@ def test_settings() -> None:
 
 def test_a_failure_inside_closes_it() -> None:
     """The spill folder goes away and the connection is closed when the work fails."""
-    kept = []
-    with pytest.raises(RuntimeError, match="boom"), engine() as connection:
-        kept += [connection, Path(_setting(connection, "temp_directory"))]
-        raise RuntimeError("boom")
-    assert not kept[1].exists()
+    kept: list[tuple[duckdb.DuckDBPyConnection, Path]] = []
+
+    def fail() -> None:
+        """Fail while the engine is in use."""
+        with engine() as connection:
+            kept.append((connection, Path(_setting(connection, "temp_directory"))))
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        fail()
+    connection, spill = kept[0]
+    assert not spill.exists()
     with pytest.raises(duckdb.Error):
-        kept[0].execute("SELECT 1")
+        connection.execute("SELECT 1")
 
 
 def test_names_are_quoted() -> None:

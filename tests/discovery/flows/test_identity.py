@@ -81,7 +81,10 @@ def test_identities_tell_attributes_apart(one: tuple[Any, ...], other: tuple[Any
 
 def test_the_kind_and_the_pod_are_no_part_of_an_identity() -> None:
     """The far end is reported without them and is still the same."""
-    assert _endpoint(workloads=[("web", "Deployment")]).identity == _endpoint(pod="web-2", workloads=[("web", "")]).identity
+    assert (
+        _endpoint(workloads=[("web", "Deployment")]).identity
+        == _endpoint(pod="web-2", workloads=[("web", "")]).identity
+    )
 
 
 @pytest.mark.parametrize(

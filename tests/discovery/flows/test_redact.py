@@ -31,7 +31,12 @@ def test_urls(url: str, expected: tuple[str | None, str]) -> None:
 
 @pytest.mark.parametrize(
     "secret",
-    ["ghp_16C7e42F292c6912E7710c838347Ae178B4a", "AKIAIOSFODNN7EXAMPLEKEY1", "c2VjcmV0LXRva2VuLXZhbHVlLTEyMw", "5f4dcc3b5aa765d61d8327deb882cf99"],
+    [
+        "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+        "AKIAIOSFODNN7EXAMPLEKEY1",
+        "c2VjcmV0LXRva2VuLXZhbHVlLTEyMw",
+        "5f4dcc3b5aa765d61d8327deb882cf99",
+    ],
 )
 def test_tokens_look_like_secrets(secret: str) -> None:
     """Keys, tokens and hashes are recognised wherever they stand in a path."""
@@ -39,7 +44,9 @@ def test_tokens_look_like_secrets(secret: str) -> None:
     assert secret not in redact_path(f"/a/{secret}/b")
 
 
-@given(st.text(max_size=60), st.text(st.characters(exclude_characters="/@"), min_size=8, max_size=20), st.text(max_size=60))
+@given(
+    st.text(max_size=60), st.text(st.characters(exclude_characters="/@"), min_size=8, max_size=20), st.text(max_size=60)
+)
 def test_nothing_of_userinfo_or_query_comes_through(path: str, secret: str, query: str) -> None:
     """Whatever the rest looks like, the password and the query are gone."""
     secret = "".join(letter for letter in secret if letter.isalnum()) + "ZzTopSecretZz"

@@ -215,7 +215,7 @@ def _rows(draw: st.DrawFn, verdicts: tuple[str, ...] = ("accepted", "denied", "a
 
 
 @given(st.lists(_rows(), min_size=1, max_size=25))
-@settings(max_examples=40)
+@settings(max_examples=30)
 def test_the_rollup_agrees_with_the_oracle(rows: list[Row]) -> None:
     """Verdict, disagreement, establishment, counts, times and collapsing are what plain Python says."""
     with tempfile.TemporaryDirectory() as folder:
@@ -227,7 +227,7 @@ def test_the_rollup_agrees_with_the_oracle(rows: list[Row]) -> None:
     st.randoms(use_true_random=False),
     st.integers(0, 3),
 )
-@settings(max_examples=15)
+@settings(max_examples=10)
 def test_order_and_files_do_not_matter(rows: list[Row], random: Any, cut: int) -> None:
     """Shuffled rows, in one file or several, give identical EDGES, byte for byte."""
     shuffled = list(rows)
@@ -251,7 +251,7 @@ def test_order_and_files_do_not_matter(rows: list[Row], random: Any, cut: int) -
     ),
     st.sampled_from(("client", "server")),
 )
-@settings(max_examples=15)
+@settings(max_examples=10)
 def test_one_reporter_is_enough(connections: list[tuple[int, int, float]], lost: str) -> None:
     """Deleting all records of one reporter keeps the accepted edges (rule 3)."""
     rows = [

@@ -188,7 +188,8 @@ def test_a_run_of_duplicates_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "difference",
     [
-        {"uuid": "other"}, {"node": "node-2"}, {"observation_point": "TO_STACK"}, {"client_port": 9}, {"reporter": "server"},
+        {"uuid": "other"}, {"node": "node-2"}, {"observation_point": "TO_STACK"}, {"client_port": 9},
+        {"reporter": "server"},
         {"time": START + timedelta(microseconds=1)}, {"verdict": "denied"}, {"tcp_flags": 16}, {"cluster": "east"},
         {"client_address": "10.9.9.9"}, {"l7_type": "response"}, {"source": "calico"},
     ],

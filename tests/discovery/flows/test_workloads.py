@@ -14,8 +14,10 @@ from discovery.model.workload import Labels
 def _row(identity: int, **fields: Any) -> dict[str, Any]:
     """Return a WORKLOADS row."""
     return {
-        "identity": identity, "cluster": "default", "namespace": "shop", "kind": "", "name": "web", "name_source": "pod-name",
-        "labels": [("app", "web")], "service_account": None, "namespace_labels": [], "valid_from": 1, "valid_to": 2, **fields,
+        "identity": identity, "cluster": "default", "namespace": "shop", "kind": "", "name": "web",
+        "name_source": "pod-name",
+        "labels": [("app", "web")], "service_account": None, "namespace_labels": [], "valid_from": 1, "valid_to": 2,
+        **fields,
     }  # fmt: skip
 
 
@@ -46,13 +48,19 @@ def test_a_reported_name_counts_for_the_same_pods() -> None:
 
 def test_two_reported_names_are_not_guessed_between() -> None:
     """Where the same labels belong to two workloads, a vague sighting keeps its own name."""
-    found = unify([_row(1), *(_row(number, name=name, name_source="reported") for number, name in ((2, "a"), (3, "b")))])
+    found = unify(
+        [_row(1), *(_row(number, name=name, name_source="reported") for number, name in ((2, "a"), (3, "b")))]
+    )
     assert [found.ref_of[number].name for number in (1, 2, 3)] == ["web", "a", "b"]
 
 
 def test_kinds_are_not_mixed() -> None:
     """Two kinds of one name stay two workloads; a sighting without a kind takes neither side."""
-    rows = [_row(1, kind="Deployment", labels=[("a", "1")]), _row(2, kind="StatefulSet", labels=[("a", "2")]), _row(3, labels=[("a", "3")])]
+    rows = [
+        _row(1, kind="Deployment", labels=[("a", "1")], name_source="reported"),
+        _row(2, kind="StatefulSet", labels=[("a", "2")], name_source="reported"),
+        _row(3, labels=[("a", "3")]),
+    ]
     found = unify(rows)
     assert [found.ref_of[number].kind for number in (1, 2, 3)] == ["Deployment", "StatefulSet", ""]
 
@@ -67,6 +75,11 @@ def test_versions_keep_attributes_and_interval() -> None:
 
 def test_other_clusters_namespaces_and_accounts_are_others() -> None:
     """What policy tells apart stays apart."""
-    rows = [_row(1), _row(2, cluster="east"), _row(3, namespace="pay"), _row(4, service_account="sa", name="x", name_source="reported")]
+    rows = [
+        _row(1),
+        _row(2, cluster="east"),
+        _row(3, namespace="pay"),
+        _row(4, service_account="sa", name="x", name_source="reported"),
+    ]
     found = unify(rows)
     assert len({found.ref_of[number] for number in (1, 2, 3, 4)}) == 4

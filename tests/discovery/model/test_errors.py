@@ -9,7 +9,9 @@ import pytest
 from discovery.model import errors
 from discovery.model.errors import DiscoveryError
 
-_ALL = {name: found for name, found in vars(errors).items() if inspect.isclass(found) and issubclass(found, Exception)}
+_ALL: dict[str, type[DiscoveryError]] = {
+    name: found for name, found in vars(errors).items() if inspect.isclass(found) and issubclass(found, DiscoveryError)
+}
 
 
 def test_the_printed_tree_is_the_real_one() -> None:
