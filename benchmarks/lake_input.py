@@ -145,7 +145,7 @@ def write_lake(target: Path, rows: int, seed: int) -> None:
     writer = PartWriter(lake.folder("flows"))
     for first in range(0, rows, BATCH_ROWS):
         numbers = np.arange(first, min(first + BATCH_ROWS, rows), dtype=np.int64)
-        writer.write(_batch(estate, rng, _START + numbers * (DAYS * _DAY) // rows))
+        writer.write(_batch(estate, rng, _START + (numbers * (DAYS * _DAY / rows)).astype(np.int64)))
     seen = [SeenWorkload(info=info, first=_START, last=_START + DAYS * _DAY - 1) for info in estate.infos]
     lake.append_side("workloads", workload_rows(seen, "default", RUN), RUN)
     account: dict[str, object] = dict.fromkeys((f.name for f in INGESTS if f.type == pa.int64()), 0)

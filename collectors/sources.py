@@ -67,7 +67,7 @@ def peek_stdin() -> bytes:
     """Return the first uncompressed bytes of standard input, as many as are there, and leave them to be read."""
     source = sys.stdin.buffer
     if hasattr(source, "peek"):
-        head = source.peek(PEEK)
+        head: bytes = source.peek(PEEK)
     else:  # an in-memory stream
         head = source.read(PEEK)
         source.seek(-len(head), io.SEEK_CUR)
@@ -120,7 +120,7 @@ class ZstdStream(io.RawIOBase):
         """Return the next decompressed bytes, in blocks of the stream's own size; b"" at the end."""
         del size  # blocks are bounded by the compressed block below
         while True:
-            block = self._rest or self._source.read(1 << 17)
+            block = self._rest or self._source.read(1 << 14)
             self._rest = b""
             if not block:
                 if self._frame is not None:

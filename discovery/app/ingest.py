@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from collectors.base import SeenWorkload
-from collectors.sources import STDIN, hash_content
+from collectors.sources import STDIN, TRUNCATION_ERRORS, hash_content
 from discovery.app.inputs import Input, find_inputs
 from discovery.app.options import IngestOptions
 from discovery.app.reading import Read, read_inputs
@@ -91,7 +91,7 @@ def _skip_known(raw: tuple[Input, ...], lake: Lake) -> tuple[tuple[Input, ...], 
             continue
         try:
             digest = hash_content(one.path)
-        except (EOFError, OSError, ValueError):  # cut short: reading it will say so, located
+        except (*TRUNCATION_ERRORS, OSError, ValueError):  # cut short: reading it will say so, located
             fresh.append(one)
             continue
         known = digest in seen or (check_all and lake.has_content(digest))

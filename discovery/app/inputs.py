@@ -8,7 +8,7 @@ from pathlib import Path
 
 from collectors.framing import Framing, framing_of
 from collectors.registry import read_head, reader_class, sniff
-from collectors.sources import STDIN, display_name, is_compressed, open_stream, peek_stdin
+from collectors.sources import STDIN, TRUNCATION_ERRORS, display_name, is_compressed, open_stream, peek_stdin
 from discovery.flows.lake import is_lake
 from discovery.model.completeness import Completeness
 from discovery.model.errors import InputError
@@ -69,10 +69,10 @@ def _inspect(path: str, wanted: str) -> Input | None:
         compressed = is_compressed(path)
         with open_stream(path) as stream:
             head = read_head(stream)
+    except TRUNCATION_ERRORS as error:  # first: a bad gzip header is an OSError too
+        raise InputError(f"{path}: the compressed file holds nothing readable", hint="copy the file again") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}", hint="check the path and its permissions") from error
-    except EOFError as error:
-        raise InputError(f"{path}: the compressed file holds nothing readable", hint="copy the file again") from error
     if not head.strip():
         return None
     found, framing = _recognise(head, wanted, path)

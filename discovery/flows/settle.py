@@ -30,6 +30,7 @@ from discovery.flows.statements import fill, load_statements
 
 INFER_PORTS = 10
 INFER_PEERS = 2
+_SYN, _RST, _ACK = 2, 4, 16  # bits of FLOWS.tcp_flags
 
 _PORTED = "protocol IN ('TCP', 'UDP', 'SCTP') AND client_port IS NOT NULL AND server_port IS NOT NULL"
 
@@ -158,20 +159,29 @@ _SIDES = [
 ]
 
 
+def _shown(initiator: str, flags: int | None) -> str | None:
+    """Return what a delivered record shows of establishment, now that its direction is known: an answer proves it,
+    unless it is a reset; so does a TCP packet with ACK from the initiator.
+    """
+    if initiator == "destination":
+        return "refused" if flags is not None and flags & _RST and not flags & _SYN else "established"
+    return "established" if flags is not None and flags & _ACK and not flags & _RST else None
+
+
 def _turn(table: pa.Table, first_row: int, patch: _Patch) -> pa.Table:
     """Apply new directions to one row group."""
     rows = {row - first_row: turn for row, turn in patch.turn.items() if first_row <= row < first_row + table.num_rows}
     if not rows:
         return table
     columns = {name: table[name].to_pylist() for name in ("initiator", "direction_evidence", "establishment")}
-    flags = table["tcp_flags"].to_pylist()
+    flags, verdicts = table["tcp_flags"].to_pylist(), table["verdict"].to_pylist()
     swap = np.zeros(table.num_rows, dtype=bool)
     for row, (initiator, evidence) in rows.items():
         # Columns hold the reading of the old initiator: they swap when source and destination trade places.
         swap[row] = (columns["initiator"][row] == "destination") != (initiator == "destination")
         columns["initiator"][row], columns["direction_evidence"][row] = initiator, evidence
-        if columns["establishment"][row] is None and flags[row] is not None and flags[row] & 16 and not flags[row] & 4:
-            columns["establishment"][row] = "established"
+        if columns["establishment"][row] is None and verdicts[row] in ("accepted", "audit"):
+            columns["establishment"][row] = _shown(initiator, flags[row])
     mask = pa.array(swap)
     for client, server in _SIDES:
         first, second = table[client], table[server]

@@ -34,9 +34,14 @@ class PortSet:
 
     @classmethod
     def from_intervals(cls, intervals: Iterable[tuple[int, int]]) -> PortSet:
-        """Return the union of inclusive intervals, in any order and overlapping as they like."""
+        """Return the union of inclusive intervals, in any order and overlapping as they like.
+
+        Raises ``ValueError`` for an interval that runs backwards or outside of the ports.
+        """
         merged: list[tuple[int, int]] = []
         for low, high in sorted(intervals):
+            if low > high:
+                raise ValueError(f"port interval {low}-{high} runs backwards")
             if merged and low <= merged[-1][1] + 1:
                 merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
             else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,12 +99,22 @@ def test_no_argument_is_one_error() -> None:
     assert caught.value.hint
 
 
-def test_standard_input_needs_a_format() -> None:
-    """Standard input cannot be looked at twice, so its format must be given."""
-    with pytest.raises(InputError, match="standard input"):
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gzip", "zstd"])
+def test_standard_input_is_told_by_its_content(monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]) -> None:
+    """Standard input is recognised like a file, compressed or not, and nothing of it is used up by looking."""
+    stdin = io.TextIOWrapper(io.BytesIO(pack(_CONTENT)))
+    monkeypatch.setattr("sys.stdin", stdin)
+    (found,) = find_inputs(("-",), "auto").raw
+    assert (found.label, found.format, found.framing, found.size) == ("standard input", "hubble", Framing.LINES, 0)
+    assert stdin.buffer.read() == pack(_CONTENT)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"\x1f\x8b\xff", b"\x28\xb5\x2f\xfd\xff"])
+def test_standard_input_that_nobody_knows_is_one_error(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    """Empty, unknown or damaged standard input is the format error, naming it."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    with pytest.raises(UnknownFormatError, match="standard input"):
         find_inputs(("-",), "auto")
-    (found,) = find_inputs(("-",), "hubble").raw
-    assert (found.label, found.format, found.size) == ("standard input", "hubble", 0)
 
 
 def test_formats_are_checked(tmp_path: Path) -> None:
