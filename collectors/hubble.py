@@ -131,7 +131,7 @@ class HubbleReader(RecordReader):
         super().__init__(sink, label=label, ingest_id=ingest_id, default_cluster=default_cluster)
         self.address_pairs: dict[bytes, tuple[int, int, int]] = {}
         self.near_endpoints: dict[bytes, tuple[bytes, int, int]] = {}
-        self.shapes: set[tuple[int, int, bool, bool, bool]] = set()
+        self.shapes: set[tuple[int, int, bool, bool, bool, bool]] = set()
 
     def read_lines(self, lines: Sequence[bytes], first_line: int) -> None:
         """Read one event per line; malformed ones are located, the rest goes on."""
@@ -214,10 +214,9 @@ class HubbleReader(RecordReader):
         raw = bytes(flow.IP)
         pair = self.address_pairs.get(raw) or self._address_pair(raw)
         if line is not None:
-            if ports is not None and not ports.destination_port:
-                raise ValueError("the port is missing, or has a name of another style")  # looked at again, the slow way
             colons = line.count(b":") - near[2] - far[2] - pair[2]
-            shape = (meaning, colons, flow.uuid is None, time is None, node is None)
+            portless = ports is not None and not ports.destination_port
+            shape = (meaning, colons, flow.uuid is None, time is None, node is None, portless)
             if shape not in self.shapes:
                 self._check_shape(line, shape)
         if _rare(flow) != _NO_EXTRAS:
@@ -244,13 +243,15 @@ class HubbleReader(RecordReader):
             else:
                 self.builder.set(name, row, value)
 
-    def _check_shape(self, line: bytes, shape: tuple[int, int, bool, bool, bool]) -> None:
+    def _check_shape(self, line: bytes, shape: tuple[int, int, bool, bool, bool, bool]) -> None:
         """Refuse a record in which a key occurs twice, which the decoder would settle in silence.
 
         Checking every record would cost more than reading it. A doubled key adds a colon, so only records whose
         number of colons (without those of their ends, which are looked at once each) is new for their meaning and
         for the optional keys that they have are taken apart. Raises ``ValueError``.
         """
+        if shape[-1]:  # the slow way looks again: the port may be there in another naming style
+            raise ValueError("the port is missing")
         normalise(line)
         self.shapes.add(shape)
 

@@ -28,10 +28,10 @@ from discovery.model.workload import EndpointKind
     ("prefix", "labels", "expected"),
     [
         ("frontend-6c9f7d8b54-*", {"pod-template-hash": "6c9f7d8b54"}, ("frontend", "")),
-        ("frontend-6c9f7d8b54-*", {}, ("frontend", "")),
+        ("frontend-6c9f7d8b54-*", {}, ("frontend", "Deployment")),
         ("web-abcdef-*", {"rollouts-pod-template-hash": "abcdef"}, ("web", "")),
         ("web-ghi-*", {"pod-template-hash": "ghi"}, ("web", "")),
-        ("log-agent-*", {}, ("log-agent", "")),
+        ("log-agent-*", {}, ("log-agent", "DaemonSet")),
         ("app-bcdfgh-*", {"controller-revision-hash": "767bb965"}, ("app-bcdfgh", "")),
         (
             "kube-proxy-*",

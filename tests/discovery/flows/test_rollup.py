@@ -60,6 +60,11 @@ def _verdict(rows: Sequence[Row], known: bool) -> tuple[str, bool]:
     return next(word for word in ("audit", "accepted", "denied", "fault", "unknown") if word in present), contested
 
 
+def _point(one: Row) -> tuple[Any, ...]:
+    """Return where a record was seen, as far as an export filter may tell answers apart."""
+    return one["source"], one["node"], one["reporter"], one["protocol"], one["time"].date()
+
+
 def _establishment(rows: Sequence[Row], sighted: set[tuple[Any, ...]]) -> str:
     """Return what the records of an edge show; silence counts only where answers are seen."""
     shown = {one["establishment"] for one in rows}
@@ -67,9 +72,7 @@ def _establishment(rows: Sequence[Row], sighted: set[tuple[Any, ...]]) -> str:
         return "established"
     if "refused" in shown:
         return "refused"
-    silent = any(
-        one["establishment"] == "attempted" and (one["source"], one["node"], one["reporter"]) in sighted for one in rows
-    )
+    silent = any(one["establishment"] == "attempted" and _point(one) in sighted for one in rows)
     return "unanswered" if silent and rows[0]["protocol"] == "TCP" else "unknown"
 
 
@@ -124,11 +127,7 @@ def _collapse(edges: list[Row]) -> list[Row]:
 
 def oracle(rows: Sequence[Row]) -> list[Row]:
     """Return the edges of one pair of workloads, as the house rules say, row by row."""
-    sighted = {
-        (one["source"], one["node"], one["reporter"])
-        for one in rows
-        if one["establishment"] in {"established", "refused"}
-    }
+    sighted = {_point(one) for one in rows if one["establishment"] in {"established", "refused"}}
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for one in rows:
         groups[(*(one[name] for name in _KEY), one["direction_evidence"] != "none")].append(one)
