@@ -31,7 +31,7 @@ _WIDEST = (
     "ELSE split_part(prefix, '.', 1) || '.0.0.0/8' END"
 )
 
-_PER_END = ("addressed", "peers", "levels", "lists")
+_PER_END = ("addressed", "standings", "peers", "levels", "lists", "failed")
 
 
 def _literal(time: datetime) -> str:
@@ -39,13 +39,17 @@ def _literal(time: datetime) -> str:
     return f"TIMESTAMPTZ '{time.astimezone(UTC).isoformat()}'"
 
 
-def _where(since: datetime | None, until: datetime | None) -> str:
-    """Return the time filter: since inclusive, until exclusive."""
+def _where(since: datetime | None, until: datetime | None, alias: str = "") -> str:
+    """Return the time filter: since inclusive, until exclusive; ``alias`` is the prefix of the columns."""
     bounds = []
     if since is not None:
-        bounds.append(f"time >= {_literal(since)} AND date >= DATE '{since.astimezone(UTC).date().isoformat()}'")
+        bounds.append(
+            f"{alias}time >= {_literal(since)} AND {alias}date >= DATE '{since.astimezone(UTC).date().isoformat()}'"
+        )
     if until is not None:
-        bounds.append(f"time < {_literal(until)} AND date <= DATE '{until.astimezone(UTC).date().isoformat()}'")
+        bounds.append(
+            f"{alias}time < {_literal(until)} AND {alias}date <= DATE '{until.astimezone(UTC).date().isoformat()}'"
+        )
     return " AND ".join(bounds) or "true"
 
 
@@ -62,13 +66,20 @@ def roll_up(
         return EDGES.empty_table()
     _register(connection, workloads)
     fields = {
-        "flows": parquet(flows), "where": _where(since, until), "collapse_ports": str(COLLAPSE_PORTS),
-        "max_addresses": str(MAX_ADDRESSES), "max_words": str(MAX_WORDS), "wide": _WIDE, "widest": _WIDEST,
-    }  # fmt: skip
+        "flows": parquet(flows),
+        "where": _where(since, until),
+        "where_f": _where(since, until, "f."),
+        "collapse_ports": str(COLLAPSE_PORTS),
+        "max_addresses": str(MAX_ADDRESSES),
+        "max_words": str(MAX_WORDS),
+        "wide": _WIDE,
+        "widest": _WIDEST,
+    }
     for name, text in load_statements("rollup.sql").items():
         for end in ("client", "server") if name in _PER_END else ("",):
             connection.execute(fill(text, {**fields, "end": end}))
-    return _as_edges(connection.sql("SELECT * FROM edges").to_arrow_table())
+    found = connection.sql("SELECT * FROM edges ORDER BY edge, verdict, establishment, flow_records")
+    return _as_edges(found.to_arrow_table())
 
 
 def _register(connection: duckdb.DuckDBPyConnection, workloads: Workloads) -> None:

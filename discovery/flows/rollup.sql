@@ -57,7 +57,8 @@ LEFT JOIN points p ON p.source = c.source AND p.node IS NOT DISTINCT FROM c.node
 
 -- name: sums
 -- One row per edge. Records are counted per reporter and observation point, and the largest count is taken:
--- one packet seen at several hooks and from both ends is one (field: duplicate-observations).
+-- one packet seen at several hooks and from both ends is one (field: duplicate-observations). The good_ columns are of
+-- delivered traffic alone: what was dropped is no evidence for what was not.
 CREATE OR REPLACE TEMP TABLE sums AS
 SELECT
     cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type, direction_known,
@@ -65,7 +66,9 @@ SELECT
     max(denied_records) AS denied_records, max(fault_records) AS fault_records, max(unknown_records) AS unknown_records,
     max(connections) AS connections, max(bytes_sent) AS bytes_sent, max(bytes_received) AS bytes_received,
     min(first_seen) AS first_seen, max(last_seen) AS last_seen, bit_or(hours) AS hours,
-    min(evidence_rank) AS evidence_rank, max(established) AS established, max(refused) AS refused,
+    min(evidence_rank) AS evidence_rank,
+    min(good_first) AS good_first, max(good_last) AS good_last, bit_or(good_hours) AS good_hours,
+    min(good_rank) AS good_rank, max(established) AS established, max(refused) AS refused,
     max(attempted) AS attempted, max(attempted_in_sight) AS attempted_in_sight
 FROM (
     SELECT
@@ -79,6 +82,10 @@ FROM (
         sum(connections) AS connections, sum(bytes_sent) AS bytes_sent, sum(bytes_received) AS bytes_received,
         min(first_seen) AS first_seen, max(last_seen) AS last_seen, bit_or(hours) AS hours,
         min(evidence_rank) AS evidence_rank,
+        min(CASE WHEN verdict IN ('accepted', 'audit') THEN first_seen END) AS good_first,
+        max(CASE WHEN verdict IN ('accepted', 'audit') THEN last_seen END) AS good_last,
+        bit_or(CASE WHEN verdict IN ('accepted', 'audit') THEN hours ELSE 0 END) AS good_hours,
+        min(CASE WHEN verdict IN ('accepted', 'audit') THEN evidence_rank END) AS good_rank,
         max(CASE WHEN establishment = 'established' THEN 1 ELSE 0 END) AS established,
         max(CASE WHEN establishment = 'refused' THEN 1 ELSE 0 END) AS refused,
         max(CASE WHEN establishment = 'attempted' THEN 1 ELSE 0 END) AS attempted,
@@ -163,7 +170,7 @@ CREATE OR REPLACE TEMP TABLE judged AS
 SELECT
     s.cluster, s.client_kind, s.client, s.server_kind, s.server, s.protocol, s.server_port, s.icmp_type,
     s.direction_known, s.evidence_rank, s.connections, s.bytes_sent, s.bytes_received, s.first_seen, s.last_seen, s.hours,
-    s.denied_records,
+    s.good_first, s.good_last, s.good_hours, s.good_rank, s.denied_records,
     CASE
         WHEN x.client_kind IS NOT NULL AND s.accepted_records + s.audit_records > 0
             AND coalesce(v.accepted_records, 0) + coalesce(v.audit_records, 0) = 0 THEN 'denied'
@@ -218,10 +225,13 @@ LEFT JOIN busy b ON b.cluster = j.cluster AND b.client_kind = j.client_kind AND 
 -- name: shown
 CREATE OR REPLACE TEMP TABLE shown AS
 SELECT cluster, client_kind, client, server_kind, server, protocol, shown_port, icmp_type, direction_known, verdict,
-    establishment, max(collapsed_ports) AS collapsed_ports, bool_or(contested) AS contested, min(evidence_rank) AS evidence_rank,
+    establishment, max(collapsed_ports) AS collapsed_ports, bool_or(contested) AS contested,
+    min(CASE WHEN verdict IN ('accepted', 'audit') THEN good_rank ELSE evidence_rank END) AS evidence_rank,
     sum(flow_records) AS flow_records, sum(denied_records) AS denied_records, sum(connections) AS connections,
-    sum(bytes_sent) AS bytes_sent, sum(bytes_received) AS bytes_received, min(first_seen) AS first_seen,
-    max(last_seen) AS last_seen, bit_or(hours) AS hours,
+    sum(bytes_sent) AS bytes_sent, sum(bytes_received) AS bytes_received,
+    min(CASE WHEN verdict IN ('accepted', 'audit') THEN good_first ELSE first_seen END) AS first_seen,
+    max(CASE WHEN verdict IN ('accepted', 'audit') THEN good_last ELSE last_seen END) AS last_seen,
+    bit_or(CASE WHEN verdict IN ('accepted', 'audit') THEN good_hours ELSE hours END) AS hours,
     row_number() OVER (ORDER BY cluster, client_kind, client, server_kind, server, protocol, shown_port, icmp_type,
         direction_known, verdict, establishment) AS edge
 FROM numbered
@@ -256,22 +266,42 @@ JOIN edge_of e ON e.cluster = k.cluster AND e.client_kind = k.client_kind AND e.
     AND e.client IS NOT DISTINCT FROM k.client AND e.server IS NOT DISTINCT FROM k.server
     AND e.protocol IS NOT DISTINCT FROM k.protocol AND e.server_port IS NOT DISTINCT FROM k.server_port
     AND e.icmp_type IS NOT DISTINCT FROM k.icmp_type AND e.direction_known = k.direction_known
+JOIN shown s ON s.edge = e.edge
+WHERE s.verdict NOT IN ('accepted', 'audit') OR k.verdict IN ('accepted', 'audit')
 GROUP BY e.edge
 
 -- name: addressed
--- Distinct addresses of ends that are no workloads, per edge key. Out of core: there may be ten million.
+-- Distinct addresses of ends that are no workloads, per edge key, each with what its own records show: an edge joins
+-- many addresses, and one of them must not be learned from what another one did. Out of core: there may be ten million.
 CREATE OR REPLACE TEMP TABLE {end}_addressed AS
 SELECT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
     f.server_port, f.icmp_type, f.direction_evidence <> 'none' AS direction_known,
-    f.{end}_address AS address, f.{end}_prefix AS prefix
+    f.{end}_address AS address, f.{end}_prefix AS prefix,
+    max(CASE WHEN f.verdict IN ('accepted', 'audit') THEN 1 ELSE 0 END) AS delivered,
+    max(CASE WHEN f.verdict = 'denied' THEN 1 ELSE 0 END) AS denied,
+    max(CASE WHEN f.establishment = 'established' THEN 1 ELSE 0 END) AS established,
+    max(CASE WHEN f.establishment = 'refused' THEN 1 ELSE 0 END) AS refused,
+    max(CASE WHEN f.establishment = 'attempted' AND p.source IS NOT NULL THEN 1 ELSE 0 END) AS silent
 FROM {flows} f
-WHERE {where} AND f.{end}_kind <> 'workload' AND f.{end}_address IS NOT NULL
+LEFT JOIN points p ON p.source = f.source AND p.node IS NOT DISTINCT FROM f.node
+    AND p.reporter IS NOT DISTINCT FROM f.reporter AND p.protocol = f.protocol AND p.date = f.date
+WHERE {where_f} AND f.{end}_kind <> 'workload' AND f.{end}_address IS NOT NULL
 GROUP BY f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol, f.server_port,
     f.icmp_type, direction_known, f.{end}_address, f.{end}_prefix
 
--- name: peers
-CREATE OR REPLACE TEMP TABLE {end}_peers AS
-SELECT e.edge, a.address, a.prefix
+-- name: standings
+-- Each address of an edge: listed, or what befell it where the edge as a whole did well.
+CREATE OR REPLACE TEMP TABLE {end}_standings AS
+SELECT e.edge, a.address, a.prefix,
+    CASE
+        WHEN max(s.verdict) IN ('accepted', 'audit') AND max(a.delivered) = 0
+            THEN CASE WHEN max(a.denied) = 1 THEN 'denied' ELSE 'fault' END
+        WHEN '{end}' = 'server' AND max(s.establishment) = 'established' AND e.protocol = 'TCP'
+            AND max(a.established) = 0 AND max(a.refused) = 1 THEN 'refused'
+        WHEN '{end}' = 'server' AND max(s.establishment) = 'established' AND e.protocol = 'TCP'
+            AND max(a.established) = 0 AND max(a.silent) = 1 THEN 'unanswered'
+        ELSE 'listed'
+    END AS standing
 FROM {end}_addressed a
 LEFT JOIN workload_of cw ON cw.identity = a.client_identity
 LEFT JOIN workload_of sw ON sw.identity = a.server_identity
@@ -279,7 +309,12 @@ JOIN edge_of e ON e.cluster = a.cluster AND e.client_kind = a.client_kind AND e.
     AND e.client IS NOT DISTINCT FROM cw.workload AND e.server IS NOT DISTINCT FROM sw.workload
     AND e.protocol IS NOT DISTINCT FROM a.protocol AND e.server_port IS NOT DISTINCT FROM a.server_port
     AND e.icmp_type IS NOT DISTINCT FROM a.icmp_type AND e.direction_known = a.direction_known
-GROUP BY e.edge, a.address, a.prefix
+JOIN shown s ON s.edge = e.edge
+GROUP BY e.edge, e.protocol, a.address, a.prefix
+
+-- name: peers
+CREATE OR REPLACE TEMP TABLE {end}_peers AS
+SELECT edge, address, prefix FROM {end}_standings WHERE standing = 'listed'
 
 -- name: levels
 -- How precisely the addresses of an edge can be listed: 0 each one, 1 its /24 or /48, 2 its /16 or /32, 3 its /8 or /16.
@@ -320,11 +355,11 @@ FROM (
     UNION ALL
     SELECT DISTINCT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
         f.server_port, f.icmp_type, f.direction_evidence <> 'none', 'name', unnest(f.server_names)
-    FROM {flows} f WHERE {where} AND f.server_names IS NOT NULL
+    FROM {flows} f WHERE {where} AND f.server_names IS NOT NULL AND f.verdict IN ('accepted', 'audit')
     UNION ALL
     SELECT DISTINCT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
         f.server_port, f.icmp_type, f.direction_evidence <> 'none', 'name', unnest(f.client_names)
-    FROM {flows} f WHERE {where} AND f.client_names IS NOT NULL
+    FROM {flows} f WHERE {where} AND f.client_names IS NOT NULL AND f.verdict IN ('accepted', 'audit')
 ) w
 LEFT JOIN workload_of cw ON cw.identity = w.client_identity
 LEFT JOIN workload_of sw ON sw.identity = w.server_identity
@@ -346,7 +381,7 @@ GROUP BY edge
 -- name: edges
 CREATE OR REPLACE TEMP TABLE edges AS
 SELECT
-    s.cluster, s.client_kind, ck.key AS client_workload, s.server_kind, sk.key AS server_workload, s.protocol,
+    s.edge, s.cluster, s.client_kind, ck.key AS client_workload, s.server_kind, sk.key AS server_workload, s.protocol,
     s.shown_port AS server_port, s.icmp_type, s.direction_known,
     CASE s.evidence_rank WHEN 1 THEN 'handshake' WHEN 2 THEN 'flag' WHEN 3 THEN 'listener' WHEN 4 THEN 'inferred'
         ELSE 'none' END AS direction_evidence,
@@ -363,7 +398,24 @@ LEFT JOIN server_lists sl ON sl.edge = s.edge
 LEFT JOIN vocabulary v ON v.edge = s.edge
 LEFT JOIN workload_keys ck ON ck.workload = s.client
 LEFT JOIN workload_keys sk ON sk.workload = s.server
-ORDER BY s.edge
+
+-- name: failed
+-- Addresses that an edge did not learn from become edges of their own, with their own verdict or establishment, so that
+-- they are reviewed and not lost. They count an address as one record, for that many at least there were.
+INSERT INTO edges
+SELECT e.* REPLACE (
+    CASE WHEN f.standing IN ('denied', 'fault') THEN f.standing ELSE e.verdict END AS verdict,
+    CASE WHEN f.standing IN ('denied', 'fault') THEN 'unknown' ELSE f.standing END AS establishment,
+    false AS contested, f.addresses AS {end}_addresses, f.total AS {end}_distinct, f.total AS flow_records,
+    0 AS denied_records, CAST(NULL AS BIGINT) AS connections, CAST(NULL AS BIGINT) AS bytes_sent,
+    CAST(NULL AS BIGINT) AS bytes_received, CAST([] AS VARCHAR[]) AS names
+)
+FROM edges e
+JOIN (
+    SELECT edge, standing, count(*) AS total, list_slice(list_sort(array_agg(address)), 1, {max_addresses}) AS addresses
+    FROM {end}_standings WHERE standing <> 'listed' GROUP BY edge, standing
+) f ON f.edge = e.edge
+WHERE e.verdict IN ('accepted', 'audit') AND e.establishment NOT IN ('refused', 'unanswered')
 
 -- name: governed
 -- Ends at which a policy was seen at work: it denied or audited traffic there, or is named as what allowed it. Joined

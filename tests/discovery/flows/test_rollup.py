@@ -134,7 +134,8 @@ def oracle(rows: Sequence[Row]) -> list[Row]:
     edges = [_judge(group, key[-1], sighted) for key, group in groups.items()]
     found = []
     for edge in _collapse(edges):
-        members = edge["rows"]
+        delivered = [one for one in edge["rows"] if one["verdict"] in {"accepted", "audit"}]
+        members = delivered if edge["verdict"] in {"accepted", "audit"} else edge["rows"]
         hours = 0
         for one in members:
             hours |= 1 << one["time"].hour
@@ -490,3 +491,34 @@ def test_the_ends_are_the_workloads(tmp_path: Path) -> None:
     assert CLIENT.identity is not None
     assert SERVER.identity is not None
     assert (edge["client_workload"], edge["server_workload"]) == (refs[CLIENT.identity].key, refs[SERVER.identity].key)
+
+
+def _stranger(address: str, **fields: Any) -> Row:
+    """Return a record of a connection to an external server."""
+    return row(
+        server_kind="external", server_identity=None, server_pod=None, server_address=address, server_prefix="9.9.9.0/24",
+        **fields,
+    )  # fmt: skip
+
+
+def _told(edges: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return the verdict, the establishment and the server addresses of edges."""
+    return sorted((one["verdict"], one["establishment"], tuple(one["server_addresses"])) for one in edges)
+
+
+def test_a_denied_address_is_not_learned_from_its_neighbour(tmp_path: Path) -> None:
+    """An edge to outside addresses joins many of them; one that was only ever denied is an edge of its own."""
+    early = START - timedelta(hours=3)
+    denied = _stranger("9.9.9.2", verdict="denied", drop_reason="POLICY_DENIED", establishment=None, time=early)
+    edges = edges_of(tmp_path, [_stranger("9.9.9.1", establishment="established"), denied])
+    assert _told(edges) == [("accepted", "established", ("9.9.9.1",)), ("denied", "unknown", ("9.9.9.2",))]
+    assert next(one for one in edges if one["verdict"] == "accepted")["first_seen"] == START
+
+
+@pytest.mark.parametrize("how", ["unanswered", "refused"])
+def test_a_silent_address_is_not_learned_from_its_neighbour(tmp_path: Path, how: str) -> None:
+    """Nor is one that never answered, or refused, where answers are visible."""
+    shown = "attempted" if how == "unanswered" else "refused"
+    rows = [_stranger("9.9.9.1", establishment="established"), _stranger("9.9.9.2", establishment=shown)]
+    edges = edges_of(tmp_path, rows)
+    assert _told(edges) == [("accepted", "established", ("9.9.9.1",)), ("accepted", how, ("9.9.9.2",))]
