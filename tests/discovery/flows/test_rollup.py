@@ -496,8 +496,8 @@ def test_the_ends_are_the_workloads(tmp_path: Path) -> None:
 def _stranger(address: str, **fields: Any) -> Row:
     """Return a record of a connection to an external server."""
     return row(
-        server_kind="external", server_identity=None, server_pod=None, server_address=address, server_prefix="9.9.9.0/24",
-        **fields,
+        server_kind="external", server_identity=None, server_pod=None, server_address=address,
+        server_prefix="9.9.9.0/24", **fields,
     )  # fmt: skip
 
 
