@@ -31,7 +31,7 @@ _WIDEST = (
     "ELSE split_part(prefix, '.', 1) || '.0.0.0/8' END"
 )
 
-_PER_END = ("addressed", "standings", "peers", "levels", "lists", "failed")
+_PER_END = ("standings", "peers", "levels", "lists", "failed")
 
 
 def _literal(time: datetime) -> str:

@@ -107,8 +107,40 @@ WHERE direction_known
 GROUP BY client_kind, client, server_kind, server, protocol, server_port, icmp_type
 HAVING max(accepted_records + audit_records) > 0 AND max(denied_records) > 0
 
+-- name: contested_ends
+-- The address pairs of which any connection was denied: no other connection of a contested edge needs a closer look.
+CREATE OR REPLACE TEMP TABLE contested_ends AS
+SELECT f.client_address, f.server_address, true AS denied
+FROM {flows} f
+LEFT JOIN workload_of cw ON cw.identity = f.client_identity
+LEFT JOIN workload_of sw ON sw.identity = f.server_identity
+JOIN contested x ON x.client_kind = f.client_kind AND x.server_kind = f.server_kind
+    AND x.client IS NOT DISTINCT FROM cw.workload AND x.server IS NOT DISTINCT FROM sw.workload
+    AND x.protocol IS NOT DISTINCT FROM f.protocol AND x.server_port IS NOT DISTINCT FROM f.server_port
+    AND x.icmp_type IS NOT DISTINCT FROM f.icmp_type
+WHERE {where} AND f.verdict = 'denied' AND f.direction_evidence <> 'none'
+GROUP BY f.client_address, f.server_address
+
+-- name: unquestioned
+-- What contested edges accepted between other addresses, added up; there may be tens of millions of such records.
+CREATE OR REPLACE TEMP TABLE unquestioned AS
+SELECT f.cluster, x.client_kind, x.client, x.server_kind, x.server, x.protocol, x.server_port, x.icmp_type,
+    sum(CASE WHEN f.verdict = 'accepted' THEN f.flow_records ELSE 0 END) AS accepted_records,
+    sum(CASE WHEN f.verdict = 'audit' THEN f.flow_records ELSE 0 END) AS audit_records
+FROM {flows} f
+LEFT JOIN workload_of cw ON cw.identity = f.client_identity
+LEFT JOIN workload_of sw ON sw.identity = f.server_identity
+JOIN contested x ON x.client_kind = f.client_kind AND x.server_kind = f.server_kind
+    AND x.client IS NOT DISTINCT FROM cw.workload AND x.server IS NOT DISTINCT FROM sw.workload
+    AND x.protocol IS NOT DISTINCT FROM f.protocol AND x.server_port IS NOT DISTINCT FROM f.server_port
+    AND x.icmp_type IS NOT DISTINCT FROM f.icmp_type
+LEFT JOIN contested_ends n ON n.client_address IS NOT DISTINCT FROM f.client_address
+    AND n.server_address IS NOT DISTINCT FROM f.server_address
+WHERE {where} AND n.denied IS NULL AND f.verdict IN ('accepted', 'audit') AND f.direction_evidence <> 'none'
+GROUP BY f.cluster, x.client_kind, x.client, x.server_kind, x.server, x.protocol, x.server_port, x.icmp_type
+
 -- name: contested_rows
--- The records of contested edges. An aggregated record spans [time, ends]; a single one is a point in time.
+-- The records of contested edges between those addresses. An aggregated record spans [time, ends]; a single one is a point in time.
 CREATE OR REPLACE TEMP TABLE contested_rows AS
 SELECT
     f.cluster, x.client_kind, x.client, x.server_kind, x.server, x.protocol, x.server_port, x.icmp_type,
@@ -123,6 +155,8 @@ JOIN contested x ON x.client_kind = f.client_kind AND x.server_kind = f.server_k
     AND x.client IS NOT DISTINCT FROM cw.workload AND x.server IS NOT DISTINCT FROM sw.workload
     AND x.protocol IS NOT DISTINCT FROM f.protocol AND x.server_port IS NOT DISTINCT FROM f.server_port
     AND x.icmp_type IS NOT DISTINCT FROM f.icmp_type
+JOIN contested_ends n ON n.client_address IS NOT DISTINCT FROM f.client_address
+    AND n.server_address IS NOT DISTINCT FROM f.server_address
 WHERE {where} AND f.verdict IN ('accepted', 'audit', 'denied') AND f.direction_evidence <> 'none'
 
 -- name: survivors
@@ -130,6 +164,12 @@ WHERE {where} AND f.verdict IN ('accepted', 'audit', 'denied') AND f.direction_e
 -- minute (of ICMP the addresses and the type), and a pod that one of two points does not know tells them not apart;
 -- where the source reports no client port, the same interval, unless that point also accepted some of it.
 CREATE OR REPLACE TEMP TABLE survivors AS
+SELECT
+    cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type,
+    sum(accepted_records) AS accepted_records, sum(audit_records) AS audit_records
+FROM (
+SELECT * FROM unquestioned
+UNION ALL
 SELECT
     cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type,
     sum(CASE WHEN verdict = 'accepted' THEN flow_records ELSE 0 END) AS accepted_records,
@@ -162,6 +202,8 @@ WHERE a.verdict <> 'denied' AND NOT EXISTS (
                     AND o.client_pod IS NOT DISTINCT FROM a.client_pod
                     AND o.server_pod IS NOT DISTINCT FROM a.server_pod
                     AND o.time <= a.ends AND o.ends >= a.time))))
+GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type
+)
 GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type
 
 -- name: judged
@@ -270,47 +312,39 @@ JOIN shown s ON s.edge = e.edge
 WHERE s.verdict NOT IN ('accepted', 'audit') OR k.verdict IN ('accepted', 'audit')
 GROUP BY e.edge
 
--- name: addressed
--- Distinct addresses of ends that are no workloads, per edge key, each with what its own records show: an edge joins
--- many addresses, and one of them must not be learned from what another one did. Out of core: there may be ten million.
-CREATE OR REPLACE TEMP TABLE {end}_addressed AS
-SELECT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
-    f.server_port, f.icmp_type, f.direction_evidence <> 'none' AS direction_known,
-    f.{end}_address AS address, f.{end}_prefix AS prefix,
-    max(CASE WHEN f.verdict IN ('accepted', 'audit') THEN 1 ELSE 0 END) AS delivered,
-    max(CASE WHEN f.verdict = 'denied' THEN 1 ELSE 0 END) AS denied,
-    max(CASE WHEN f.establishment = 'established' THEN 1 ELSE 0 END) AS established,
-    max(CASE WHEN f.establishment = 'refused' THEN 1 ELSE 0 END) AS refused,
-    max(CASE WHEN f.establishment = 'attempted' AND p.source IS NOT NULL THEN 1 ELSE 0 END) AS silent
-FROM {flows} f
-LEFT JOIN points p ON p.source = f.source AND p.node IS NOT DISTINCT FROM f.node
-    AND p.reporter IS NOT DISTINCT FROM f.reporter AND p.protocol = f.protocol AND p.date = f.date
-WHERE {where_f} AND f.{end}_kind <> 'workload' AND f.{end}_address IS NOT NULL
-GROUP BY f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol, f.server_port,
-    f.icmp_type, direction_known, f.{end}_address, f.{end}_prefix
-
 -- name: standings
--- Each address of an edge: listed, or what befell it where the edge as a whole did well.
+-- Each address of an edge: listed, or what befell it where the edge as a whole did well. One pass, out of core.
 CREATE OR REPLACE TEMP TABLE {end}_standings AS
-SELECT e.edge, a.address, a.prefix,
+SELECT edge, address, prefix,
     CASE
-        WHEN max(s.verdict) IN ('accepted', 'audit') AND max(a.delivered) = 0
-            THEN CASE WHEN max(a.denied) = 1 THEN 'denied' ELSE 'fault' END
-        WHEN '{end}' = 'server' AND max(s.establishment) = 'established' AND e.protocol = 'TCP'
-            AND max(a.established) = 0 AND max(a.refused) = 1 THEN 'refused'
-        WHEN '{end}' = 'server' AND max(s.establishment) = 'established' AND e.protocol = 'TCP'
-            AND max(a.established) = 0 AND max(a.silent) = 1 THEN 'unanswered'
+        WHEN verdict IN ('accepted', 'audit') AND delivered = 0
+            THEN CASE WHEN denied = 1 THEN 'denied' ELSE 'fault' END
+        WHEN '{end}' = 'server' AND establishment = 'established' AND protocol = 'TCP'
+            AND established = 0 AND refused = 1 THEN 'refused'
+        WHEN '{end}' = 'server' AND establishment = 'established' AND protocol = 'TCP'
+            AND established = 0 AND silent = 1 THEN 'unanswered'
         ELSE 'listed'
     END AS standing
-FROM {end}_addressed a
-LEFT JOIN workload_of cw ON cw.identity = a.client_identity
-LEFT JOIN workload_of sw ON sw.identity = a.server_identity
-JOIN edge_of e ON e.cluster = a.cluster AND e.client_kind = a.client_kind AND e.server_kind = a.server_kind
-    AND e.client IS NOT DISTINCT FROM cw.workload AND e.server IS NOT DISTINCT FROM sw.workload
-    AND e.protocol IS NOT DISTINCT FROM a.protocol AND e.server_port IS NOT DISTINCT FROM a.server_port
-    AND e.icmp_type IS NOT DISTINCT FROM a.icmp_type AND e.direction_known = a.direction_known
-JOIN shown s ON s.edge = e.edge
-GROUP BY e.edge, e.protocol, a.address, a.prefix
+FROM (
+    SELECT e.edge, f.{end}_address AS address, min(f.{end}_prefix) AS prefix,
+        max(CASE WHEN f.verdict IN ('accepted', 'audit') THEN 1 ELSE 0 END) AS delivered,
+        max(CASE WHEN f.verdict = 'denied' THEN 1 ELSE 0 END) AS denied,
+        max(CASE WHEN f.establishment = 'established' THEN 1 ELSE 0 END) AS established,
+        max(CASE WHEN f.establishment = 'refused' THEN 1 ELSE 0 END) AS refused,
+        max(CASE WHEN f.establishment = 'attempted' AND p.source IS NOT NULL THEN 1 ELSE 0 END) AS silent
+    FROM {flows} f
+    LEFT JOIN points p ON p.source = f.source AND p.node IS NOT DISTINCT FROM f.node
+        AND p.reporter IS NOT DISTINCT FROM f.reporter AND p.protocol = f.protocol AND p.date = f.date
+    LEFT JOIN workload_of cw ON cw.identity = f.client_identity
+    LEFT JOIN workload_of sw ON sw.identity = f.server_identity
+    JOIN edge_of e ON e.cluster = f.cluster AND e.client_kind = f.client_kind AND e.server_kind = f.server_kind
+        AND e.client IS NOT DISTINCT FROM cw.workload AND e.server IS NOT DISTINCT FROM sw.workload
+        AND e.protocol IS NOT DISTINCT FROM f.protocol AND e.server_port IS NOT DISTINCT FROM f.server_port
+        AND e.icmp_type IS NOT DISTINCT FROM f.icmp_type AND e.direction_known = (f.direction_evidence <> 'none')
+    WHERE {where_f} AND f.{end}_kind <> 'workload' AND f.{end}_address IS NOT NULL
+    GROUP BY e.edge, f.{end}_address
+)
+JOIN shown USING (edge)
 
 -- name: peers
 CREATE OR REPLACE TEMP TABLE {end}_peers AS
@@ -323,8 +357,8 @@ CREATE OR REPLACE TEMP TABLE {end}_levels AS
 SELECT edge, count(*) AS addresses,
     CASE
         WHEN count(*) <= {max_addresses} THEN 0
-        WHEN count(DISTINCT prefix) <= {max_addresses} THEN 1
-        WHEN count(DISTINCT {wide}) <= {max_addresses} THEN 2
+        WHEN approx_count_distinct(prefix) <= {max_addresses} THEN 1
+        WHEN approx_count_distinct({wide}) <= {max_addresses} THEN 2
         ELSE 3
     END AS level
 FROM {end}_peers
