@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +158,7 @@ def readers(scale: Scale) -> dict[str, Any]:
 
 def _first_lines(source: Path, lines: int = 1_000) -> Path:
     """Return a small file with the first lines of an input."""
-    target = Path(tempfile.gettempdir()) / f"benchmark-{source.stem}-head.jsonl"
+    target = source.with_name(f"{source.stem}-head.jsonl")
     with source.open("rb") as stream, target.open("wb") as out:
         out.writelines(line for line, _ in zip(stream, range(lines), strict=False))
     return target
