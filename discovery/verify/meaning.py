@@ -82,8 +82,9 @@ def intended(intents: Iterable[PolicyIntent], platform: Platform) -> tuple[Meani
         for allow in intent.allows:
             content = allow.ports if allow.protocol.has_ports else PortSet.of(*allow.icmp_types)
             try:
-                _check_icmp(allow, platform)
                 peer = _peer(allow, intent, platform)
+                if peer is not None:  # what needs no rule needs no word for its protocol
+                    _check_icmp(allow, platform)
             except InexpressibleError as error:
                 impossible.append((allow, str(error)))
             else:

@@ -115,7 +115,7 @@ def test_a_direction_that_is_not_isolated_is_left_out(dialect: Dialect) -> None:
     (artifact,) = rendered(dialect, INGRESS, NO_EGRESS).artifacts
     assert artifact.isolates == (Direction.INGRESS,)
     assert "egress" not in artifact.documents[0]["spec"]
-    assert "# Egress is not isolated: no accepted traffic was seen.\n" in artifact.text
+    assert "# Egress is left out: no accepted traffic was seen.\n" in artifact.text
     assert rendered(dialect, NO_EGRESS).artifacts == ()
     assert rendered(dialect, NO_EGRESS).diagnostics == ()
 
@@ -129,9 +129,30 @@ def test_a_direction_that_cannot_be_said_is_left_out_with_an_error(dialect: Dial
     assert artifact.isolates == (Direction.EGRESS,)
     (error,) = [found for found in result.diagnostics if found.level is Level.ERROR]
     assert (error.code, error.subject) == ("namespace-invalid", "shop/cart")
-    assert error.message == "ingress is not isolated: Shop/a TCP/80 (and 1 more): 'Shop' is not a namespace"
+    assert error.message == "ingress is left out: Shop/a TCP/80 (and 1 more): 'Shop' is not a namespace"
     assert error.hint
-    assert "Ingress is not isolated: Shop/a TCP/80 (and 1 more): 'Shop' is not a namespace." in artifact.text
+    assert "Ingress is left out: Shop/a TCP/80 (and 1 more): 'Shop' is not a namespace." in artifact.text
+
+
+@DIALECTS
+def test_remarks_stand_in_the_header_of_every_file(dialect: Dialect) -> None:
+    """What every file must say about its input follows what is left out, cleaned and wrapped like the rest."""
+    remarks = ("The input was incomplete.", "a\nb: 1 " + "long " * 40)
+    api = replace(INGRESS, workload=replace(CART, name="api"))
+    asked = RenderRequest(
+        intents=(INGRESS, NO_EGRESS, api), platform=default_platform(dialect), mode=Mode.ENFORCE, remarks=remarks
+    )
+    plain, told = render(replace(asked, remarks=())), render(asked)
+    assert len(told.artifacts) == 2
+    for before, after in zip(plain.artifacts, told.artifacts, strict=True):
+        assert "# The input was incomplete.\n# a" in after.text
+        assert all(line.isprintable() and len(line) <= 100 for line in after.text.splitlines() if line[:1] == "#")
+        assert [
+            line for line in after.text.splitlines() if line in before.text.splitlines()
+        ] == before.text.splitlines()
+        assert after.documents == before.documents
+    left_out = "# Egress is left out: no accepted traffic was seen.\n# The input was incomplete.\n"
+    assert [left_out in artifact.text for artifact in told.artifacts] == [False, True]
 
 
 @DIALECTS

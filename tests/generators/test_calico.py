@@ -31,7 +31,7 @@ MONITOR = """\
 #   name, tier and order), then delete this one as below.
 # Roll back:
 #   kubectl delete stagednetworkpolicies.projectcalico.org -n shop deployment-cart
-# Egress is not isolated: no accepted traffic was seen.
+# Egress is left out: no accepted traffic was seen.
 apiVersion: projectcalico.org/v3
 kind: StagedNetworkPolicy
 metadata:

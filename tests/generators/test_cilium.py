@@ -35,7 +35,7 @@ MONITOR = """\
 #   the same name and replaces this one.
 # Roll back:
 #   kubectl delete ciliumnetworkpolicies.cilium.io -n shop deployment-cart
-# Egress is not isolated: no accepted traffic was seen.
+# Egress is left out: no accepted traffic was seen.
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata:
@@ -188,8 +188,13 @@ def test_monitor_is_refused_for_a_direction_that_is_isolated_already() -> None:
     isolated = frozenset(((CART, Direction.INGRESS),))
     rendered = render(replace(request("cilium=1.18", Mode.MONITOR, INGRESS, EGRESS), existing_isolated=isolated))
     assert [artifact.isolates for artifact in rendered.artifacts] == [(Direction.EGRESS,)]
-    assert [found.code for found in rendered.diagnostics] == ["already-isolated"]
-    assert "Ingress is not isolated: another policy isolates it already" in rendered.artifacts[0].text
+    why = "a policy governs it already, where these allows would open traffic at once"
+    (found,) = rendered.diagnostics
+    assert (found.code, found.level) == ("already-isolated", Level.ERROR)
+    assert found.message == f"ingress is left out: {why}"
+    assert found.hint == "give --existing DIR with the policies that are there, and review both together"
+    header = " ".join(line.removeprefix("#").strip() for line in rendered.artifacts[0].text.splitlines())
+    assert f"Ingress is left out: {why}." in header
 
 
 def test_an_empty_selector_and_a_service_account() -> None:

@@ -32,6 +32,26 @@ def test_an_observed_allow_says_since_when_from_where_and_how_much() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("flow_records", "days", "amount"),
+    [
+        (0, 0, "a few"),
+        (1, 1, "a few"),
+        (9, 1, "a few"),
+        (10, 1, "~10^1"),
+        (10, 2, "a few"),
+        (99, 1, "~10^1"),
+        (100, 1, "~10^2"),
+        (700, 7, "~10^2"),
+    ],
+)
+def test_the_amount_is_that_of_a_day_with_traffic(flow_records: int, days: int, amount: str) -> None:
+    """Orders of magnitude from ten a day on; below, a few: a longer window of the same traffic says the same."""
+    evidence = replace(EVIDENCE, flow_records=flow_records, days=days)
+    (line,) = lines_of(replace(observed(pods(app="a"), 80), evidence=evidence))
+    assert line == f"shop/a: first seen 2026-11-01, hubble, {amount} flow records a day, evidence 3fa9c1d2"
+
+
 def test_an_observed_allow_without_evidence_still_has_its_id() -> None:
     """The id leads to the evidence file, whatever the comment can say."""
     assert lines_of(replace(observed(pods(app="a"), 80), evidence=None)) == ["shop/a: evidence 3fa9c1d2"]
@@ -86,20 +106,20 @@ def test_entities_and_external_peers_have_names() -> None:
 
 def test_a_direction_that_is_left_out_says_why() -> None:
     """The reasons of the intent become one sentence."""
-    assert not_isolated("egress", ("a", "b")) == "Egress is not isolated: a; b."
-    assert not_isolated("egress", ()) == "Egress is not isolated: no reason was given."
+    assert not_isolated("egress", ("a", "b")) == "Egress is left out: a; b."
+    assert not_isolated("egress", ()) == "Egress is left out: no reason was given."
 
 
 def test_the_header_reads_as_a_note_to_the_reviewer() -> None:
     """What it is, where, what it does, how to watch and undo it, what is missing."""
-    assert header(CART, "cilium 1.18 (assumed)", "monitor", GUIDE, ["Egress is not isolated: a."]) == (
+    assert header(CART, "cilium 1.18 (assumed)", "monitor", GUIDE, ["Egress is left out: a."]) == (
         "Network policy in monitor mode for shop/cart (Deployment), cluster east.",
         "Platform: cilium 1.18 (assumed).",
         "Effect: changes no verdict.",
         "Watch: replay.",
         "Roll back:",
         "  kubectl delete x",
-        "Egress is not isolated: a.",
+        "Egress is left out: a.",
     )
 
 

@@ -36,7 +36,7 @@ MONITOR = """\
 # Roll back:
 #   kubectl label pod -n shop POD policy-discovery/enforce-
 #   kubectl delete networkpolicies.networking.k8s.io -n shop deployment-cart
-# Egress is not isolated: no accepted traffic was seen.
+# Egress is left out: no accepted traffic was seen.
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:

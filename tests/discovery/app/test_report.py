@@ -7,6 +7,7 @@ import re
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from discovery.app.suggest import suggest
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Ruling, judge
 from discovery.model.completeness import Completeness, Rejected
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Verdict
+from discovery.model.edge import Establishment, EvidenceClass, Verdict
 from discovery.model.intent import CidrPeer, EntityPeer, Mode, WorkloadPeer
 from discovery.model.workload import Entity, Labels, Selector
 from tests.discovery.learn.builders import edge, outside, pod
@@ -124,7 +125,74 @@ def test_external_clients_appear_without_their_addresses(sample: Suggestion) -> 
     hidden = with_judged(sample, one)
     told = evidence_files(hidden)["evidence/review.json"] + summary_markdown(hidden)
     assert "203.0.113.77" not in told
-    assert "external (1 addresses)" in told
+    assert "external (1 address)" in told
+
+
+def section(text: str, number: int) -> str:
+    """Return one numbered section of a summary."""
+    return re.split(r"^## ", text.partition(f"\n## {number}. ")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def test_what_is_left_open_is_listed_with_what_is_known_and_why(sample: Suggestion) -> None:
+    """A direction that no dialect covers must not look covered: workload, rules known, reason; hostile or not."""
+    isolated, other = sample.learned.intents[:2]
+    opened = [
+        replace(isolated, isolate=False, reasons=("a`|b", "c")),
+        replace(isolated, workload=replace(isolated.workload, name="aa"), isolate=False, reasons=("why",)),
+    ]
+    changed = replace(sample, learned=replace(sample.learned, intents=(*opened, other), judged=()))
+    told = section(summary_markdown(changed), 4)
+    rows = [line for line in told.splitlines() if line.startswith("| `")]
+    known = len(isolated.allows)
+    namespace = isolated.workload.namespace
+    assert rows == sorted(
+        [
+            f"| `{namespace}/aa` | {isolated.direction} | {known} | `why` |",
+            f"| `{isolated.workload}` | {isolated.direction} | {known} | `a'¦b; c` |",
+        ]
+    )
+    assert "Left open" in told
+    closed = replace(sample, learned=replace(sample.learned, intents=(other,), judged=()))
+    assert "Left open" not in summary_markdown(closed)
+
+
+@pytest.mark.parametrize("number", [3, 4, 5])
+def test_the_sections_hold_what_touches_the_namespaces_asked_for(sample: Suggestion, number: int) -> None:
+    """With --namespace, edges with neither end there are somebody else's; without it, every edge is listed."""
+    told: dict[int, dict[str, Any]] = {
+        3: {"establishment": Establishment.UNKNOWN},
+        4: {"evidence_class": EvidenceClass.NONE},
+        5: {"verdict": Verdict.DENIED},
+    }
+    changes = told[number]
+    inside, into = edge("mine", "db", 1, **changes), edge(pod("caller", namespace="pay"), "db", 2, **changes)
+    out_of, elsewhere = (
+        edge("mine", pod("api", namespace="pay"), 3, **changes),
+        edge(pod("one", namespace="pay"), pod("two", namespace="pay"), 4, **changes),
+    )
+    found = {name: judge(one, Options()) for name, one in (("inside", inside), ("into", into), ("out", out_of))}
+    foreign = judge(elsewhere, Options())
+
+    def listed(*judged: Judged, namespaces: tuple[str, ...]) -> str:
+        given = with_judged(sample, *judged)
+        return section(summary_markdown(replace(given, options=replace(given.options, namespaces=namespaces))), number)
+
+    for one in (*found.values(), foreign):
+        assert str(one.edge) in listed(one, namespaces=())
+    for one in found.values():
+        assert str(one.edge) in listed(one, namespaces=("shop",))
+    assert str(foreign.edge) not in listed(foreign, namespaces=("shop",))
+    assert str(foreign.edge) in listed(foreign, namespaces=("shop", "pay"))
+    assert listed(*found.values(), foreign, namespaces=("shop",)) == listed(*found.values(), namespaces=("shop",))
+
+
+def test_the_json_summary_and_the_evidence_hold_everything(sample: Suggestion) -> None:
+    """The namespaces limit what is shown to a reviewer, never what is recorded."""
+    one = judge(edge(pod("one", namespace="pay"), pod("two", namespace="pay"), verdict=Verdict.DENIED), Options())
+    given = with_judged(sample, one)
+    limited = replace(given, options=replace(given.options, namespaces=("shop",)))
+    assert summary_json(limited) == summary_json(given)
+    assert evidence_files(limited) == evidence_files(given)
 
 
 def test_long_tables_are_cut_and_say_where_the_rest_is(sample: Suggestion) -> None:

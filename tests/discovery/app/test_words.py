@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.app.words import counted, describe_incomplete
+from discovery.app.words import counted, describe_incomplete, duration
 from discovery.model.completeness import Completeness, Rejected
 
 
@@ -35,3 +35,22 @@ def test_what_is_missing_is_named_with_its_first_place() -> None:
     )
     assert describe_incomplete(Completeness(rows_rejected=1)) == "1 malformed record"
     assert describe_incomplete(Completeness()) == ""
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "expected"),
+    [
+        (0, "0.0 seconds"),
+        (1_500_000, "1.5 seconds"),
+        (119_900_000, "119.9 seconds"),
+        (120_000_000, "2.0 minutes"),
+        (7_199_000_000, "120.0 minutes"),
+        (7_200_000_000, "2.0 hours"),
+        (86_400_000_000, "24.0 hours"),
+        (172_800_000_000, "2.0 days"),
+        (864_000_000_000, "10.0 days"),
+    ],
+)
+def test_a_duration_is_in_the_unit_of_people(microseconds: int, expected: str) -> None:
+    """The largest unit of which there are at least two."""
+    assert duration(microseconds) == expected

@@ -98,10 +98,14 @@ def test_a_peer_that_cannot_be_selected_is_undecided() -> None:
     assert one is not None
     assert not one.isolate
     assert not one.allows
-    assert {(item.code, item.subject) for item in found.diagnostics} == {
-        ("labels-cannot-tell-apart", "shop/t1"),
-        ("labels-cannot-tell-apart", "shop/t2"),
-    }
+    assert [(item.code, item.subject) for item in found.diagnostics] == [("labels-cannot-tell-apart", "shop/t1")]
+
+
+def test_a_workload_without_traffic_is_no_finding() -> None:
+    """A workload that no edge touches gets neither an intent nor a diagnostic, however it would be selected."""
+    idle = (version("t1", {"x": "y"}), version("t2", {"x": "y"}), version(ref("lone", namespace="pay"), {}))
+    quiet, plain = learned(edge("web", "db", 5432), versions=(*VERSIONS, *idle)), learned(edge("web", "db", 5432))
+    assert (quiet.intents, quiet.diagnostics) == (plain.intents, plain.diagnostics)
 
 
 def test_external_addresses_of_one_port_are_one_cover() -> None:
@@ -133,6 +137,25 @@ def test_entities_and_icmp() -> None:
     assert one.allows[0].peer == EntityPeer(entity=Entity.HOST, addresses=("10.0.0.1", "10.0.0.2"))
 
 
+def test_addresses_of_nodes_are_those_of_their_role() -> None:
+    """A node that only ever called is no server: ingress names the clients, egress the servers, each of all edges."""
+    found = learned(
+        edge("web", other(EndpointKind.REMOTE_NODE, "10.0.0.1"), 1),
+        edge("api", other(EndpointKind.REMOTE_NODE, "10.0.0.2"), 2),
+        edge(other(EndpointKind.REMOTE_NODE, "10.0.0.3"), "web", 3),
+        edge(other(EndpointKind.REMOTE_NODE, "10.0.0.4"), "db", 4),
+    )
+    peers = {
+        (one.workload.name, one.direction): allow.peer
+        for one in found.intents
+        for allow in one.allows
+        if isinstance(allow.peer, EntityPeer)
+    }
+    servers = EntityPeer(entity=Entity.REMOTE_NODE, addresses=("10.0.0.1", "10.0.0.2"))
+    clients = EntityPeer(entity=Entity.REMOTE_NODE, addresses=("10.0.0.3", "10.0.0.4"))
+    assert peers == {("web", OUT): servers, ("api", OUT): servers, ("web", IN): clients, ("db", IN): clients}
+
+
 def test_isolated_egress_can_resolve_names() -> None:
     """The resolver that others ask is added, with its origin; ingress gets no addition."""
     found = learned(
@@ -154,6 +177,49 @@ def test_an_unknown_resolver_is_said() -> None:
     assert [(one.code, one.subject) for one in learned(edge("web", "db")).diagnostics] == [
         ("dns-resolver-unknown", "shop/web")
     ]
+
+
+def test_the_ingress_of_a_resolver_stays_open() -> None:
+    """Workloads that no window has shown ask it too: nothing is cut, what is known is kept, and the reason is said."""
+    resolver = pod("coredns", namespace="kube-system")
+    found = learned(
+        edge("api", resolver, 53, protocol=Protocol.UDP),
+        edge("web", resolver, 9153),
+        edge(resolver, "db", 443),
+        subjects=Subjects(include_system=True),
+    )
+    served = {one.direction: one for one in found.intents if one.workload == DNS}
+    assert (served[IN].isolate, served[IN].reasons) == (
+        False,
+        ("it resolves names, also for workloads that this window did not show",),
+    )
+    assert [_words(allow) for allow in served[IN].allows] == [
+        ("shop: app=api", "UDP", "53"),
+        ("shop: app=web", "TCP", "9153"),
+    ]
+    assert served[OUT].isolate
+    assert {allow.origin for one in served.values() for allow in one.allows} == {Origin.OBSERVED}
+
+
+def test_a_resolver_that_is_open_already_keeps_its_reason() -> None:
+    """Undecided traffic is what a reviewer can settle, so it stays the reason."""
+    found = learned(
+        edge("api", pod("coredns", namespace="kube-system"), 53, protocol=Protocol.UDP),
+        edge(other(EndpointKind.UNRESOLVED, "10.0.0.8"), pod("coredns", namespace="kube-system"), 9153),
+        subjects=Subjects(include_system=True),
+    )
+    (one,) = [one for one in found.intents if (one.workload, one.direction) == (DNS, IN)]
+    assert not one.isolate
+    assert len(one.reasons) == 1
+    assert "unresolved -> kube-system/coredns TCP/9153" in one.reasons[0]
+
+
+def test_a_resolver_of_the_shop_is_open_too() -> None:
+    """Who answers names is seen in the traffic; it need not be a system workload."""
+    one = intent(learned(edge("web", "db", 53, protocol=Protocol.UDP)), "db", IN)
+    assert one is not None
+    assert not one.isolate
+    assert one.allows
 
 
 def test_subjects_select_who_gets_policies() -> None:

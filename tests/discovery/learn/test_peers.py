@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from discovery.learn.peers import NodeAddresses, cover, entity_addresses, peer_of, split_external
 from discovery.learn.selectors import choose_all
+from discovery.model.edge import Direction
 from discovery.model.intent import CidrPeer, EntityPeer, WorkloadPeer
 from discovery.model.workload import EndpointKind, Entity
 from tests.discovery.learn.builders import edge, other, outside, pod, version
@@ -102,11 +103,19 @@ def test_peers_name_their_end_exactly() -> None:
     assert peer_of(other(EndpointKind.UNRESOLVED, "10.0.0.1"), choices, seen) is None
 
 
-def test_addresses_of_nodes_are_collected_over_all_edges() -> None:
-    """A rule by address names every address that the kind of node was seen with, at either end."""
+def test_addresses_of_nodes_are_collected_over_all_edges_in_one_role() -> None:
+    """A rule by address names every address that the kind of node was seen with as that end, and none of the other."""
     edges = [
-        edge("web", other(EndpointKind.HOST, "10.0.0.2")),
+        edge("web", other(EndpointKind.HOST, "10.0.0.3")),
+        edge("db", other(EndpointKind.HOST, "10.0.0.2")),
+        edge("db", other(EndpointKind.KUBE_APISERVER, "10.0.0.2")),
         edge(other(EndpointKind.HOST, "10.0.0.1"), "web"),
         edge("web", other(EndpointKind.HEALTH, "10.0.0.9")),
+        edge("web", other(EndpointKind.REMOTE_NODE, "10.0.0.0/24", exact=False)),
+        edge("web", outside("192.0.2.1")),
     ]
-    assert entity_addresses(edges) == {EndpointKind.HOST: ("10.0.0.1", "10.0.0.2")}
+    assert entity_addresses(edges, Direction.INGRESS) == {EndpointKind.HOST: ("10.0.0.1",)}
+    assert entity_addresses(edges, Direction.EGRESS) == {
+        EndpointKind.HOST: ("10.0.0.2", "10.0.0.3"),
+        EndpointKind.KUBE_APISERVER: ("10.0.0.2",),
+    }

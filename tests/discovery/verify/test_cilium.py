@@ -20,8 +20,37 @@ HEAD = {
     "metadata": {"name": "p", "namespace": "shop"},
 }
 APP_X = Labels.of({"app": "x"})
+ACCOUNT = "k8s:io.cilium.k8s.policy.serviceaccount"
 ONE_ADDRESS = ("10.0.0.1/32",)
 PORT_1 = [{"ports": [{"port": "1", "protocol": "TCP"}]}]
+ANY_1 = {"toPorts": PORT_1}
+
+WHOLE = """
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: deployment-web, namespace: shop}
+spec:
+  endpointSelector:
+    matchLabels:
+      "k8s:app": web
+      "k8s:io.cilium.k8s.policy.serviceaccount": web-sa
+  enableDefaultDeny: {egress: false, ingress: false}
+  ingress:
+    - fromEndpoints:
+        - matchLabels: {"k8s:app": proxy, "k8s:io.kubernetes.pod.namespace": edge}
+        - matchLabels:
+            "k8s:io.kubernetes.pod.namespace": far
+            "k8s:io.cilium.k8s.policy.cluster": c2
+      toPorts:
+        - ports: [{port: "8080", protocol: TCP}]
+        - ports: [{port: "9000", endPort: 9010, protocol: TCP}]
+    - fromEntities: [host, remote-node]
+      icmps:
+        - fields: [{family: IPv4, type: 8}, {family: IPv6, type: 128}]
+  egress:
+    - toCIDRSet: [{cidr: 192.0.2.0/24}]
+      toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+"""
 
 
 def manifest(**spec: object) -> dict[str, Any]:
@@ -38,35 +67,7 @@ def rules(rule: dict[str, object]) -> tuple[ReadRule, ...]:
 
 def test_a_whole_manifest() -> None:
     """Subject with its special keys, posture, peers, ports and ICMP of a manifest are read exactly."""
-    policies, diagnostics = read(
-        document("""
-            apiVersion: cilium.io/v2
-            kind: CiliumNetworkPolicy
-            metadata: {name: deployment-web, namespace: shop}
-            spec:
-              endpointSelector:
-                matchLabels:
-                  "k8s:app": web
-                  "k8s:io.cilium.k8s.policy.serviceaccount": web-sa
-              enableDefaultDeny: {egress: false, ingress: false}
-              ingress:
-                - fromEndpoints:
-                    - matchLabels: {"k8s:app": proxy, "k8s:io.kubernetes.pod.namespace": edge}
-                    - matchLabels:
-                        "k8s:io.kubernetes.pod.namespace": far
-                        "k8s:io.cilium.k8s.policy.cluster": c2
-                  toPorts:
-                    - ports: [{port: "8080", protocol: TCP}]
-                    - ports: [{port: "9000", endPort: 9010, protocol: TCP}]
-                - fromEntities: [host, remote-node]
-                  icmps:
-                    - fields: [{family: IPv4, type: 8}, {family: IPv6, type: 128}]
-              egress:
-                - toCIDRSet: [{cidr: 192.0.2.0/24}]
-                  toPorts: [{ports: [{port: "443", protocol: TCP}]}]
-        """),
-        "f.yaml:1",
-    )
+    policies, diagnostics = read(document(WHOLE), "f.yaml:1")
     common = {
         "dialect": Dialect.CILIUM,
         "kind": "CiliumNetworkPolicy",
@@ -265,8 +266,6 @@ def test_rules_outside_the_subset_are_reported(rule: object) -> None:
         {"endpointSelector": {"matchExpressions": [{}]}},
         {"endpointSelector": {"matchLabels": {"k8s:io.kubernetes.pod.namespace": "other"}}},
         {"nodeSelector": {}},
-        {"ingressDeny": [{}]},
-        {"egressDeny": [{"toEntities": ["world"]}]},
         {"enableDefaultDeny": {"ingress": "false"}},
         {"enableDefaultDeny": {"both": False}},
         {"enableDefaultDeny": False},
@@ -274,12 +273,54 @@ def test_rules_outside_the_subset_are_reported(rule: object) -> None:
     ],
 )
 def test_specs_outside_the_subset_may_do_anything(spec: dict[str, object]) -> None:
-    """Deny rules and unreadable subjects make both directions of the namespace unknown."""
+    """Unknown fields, postures and subjects make both directions of the namespace unknown."""
     policies, diagnostics = read(manifest(ingress=[{}], **spec), "f:1")
     assert codes(diagnostics) == ["not-evaluated"]
     assert [(p.subject, p.direction, p.complete) for p in policies] == [
         (PodMatch(namespace="shop"), direction, False) for direction in Direction
     ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "reported", "expected"),
+    [
+        ({"ingress": [ANY_1], "ingressDeny": [{}]}, {"spec.ingressDeny"}, {Direction.INGRESS: (False, 1)}),
+        (
+            {"ingress": [ANY_1], "egressDeny": [{"toEntities": ["world"]}]},
+            {"spec.egressDeny"},
+            {Direction.INGRESS: (True, 1), Direction.EGRESS: (False, 0)},
+        ),
+        (
+            {"ingressDeny": [{}], "egressDeny": [{}]},
+            {"spec.ingressDeny", "spec.egressDeny"},
+            {Direction.INGRESS: (False, 0), Direction.EGRESS: (False, 0)},
+        ),
+    ],
+)
+def test_deny_rules_leave_their_direction_unknown_for_exactly_their_subject(
+    spec: dict[str, object], reported: set[str], expected: dict[Direction, tuple[bool, int]]
+) -> None:
+    """What denies is not evaluated: its direction is incomplete; its subject and the other direction are read."""
+    chosen = {"matchLabels": {"k8s:app": "x", ACCOUNT: "sa"}}
+    policies, diagnostics = read(manifest(endpointSelector=chosen, **spec), "f:1")
+    assert set(codes(diagnostics)) == {"not-evaluated"}
+    assert {item.message.partition(":")[0] for item in diagnostics} == reported
+    assert {policy.subject for policy in policies} == {PodMatch(namespace="shop", labels=APP_X, service_account="sa")}
+    assert {policy.direction: (policy.complete, len(policy.rules)) for policy in policies} == expected
+    assert all(policy.isolates for policy in policies)
+
+
+def test_an_empty_deny_section_denies_nothing() -> None:
+    """An empty list is no rule: it neither makes a direction unknown nor selects one."""
+    (policy,), diagnostics = read(manifest(ingress=[{}], ingressDeny=[], egressDeny=[]), "f:1")
+    assert (policy.direction, policy.complete, diagnostics) == (Direction.INGRESS, True, ())
+
+
+def test_a_deny_that_isolates_nothing_stays_unknown() -> None:
+    """Switching the default deny off switches no deny rule off: the direction stays incomplete."""
+    (policy,), diagnostics = read(manifest(ingressDeny=[{}], enableDefaultDeny={"ingress": False}), "f:1")
+    assert codes(diagnostics) == ["not-evaluated"]
+    assert (policy.direction, policy.isolates, policy.complete) == (Direction.INGRESS, False, False)
 
 
 def test_missing_spec_is_reported() -> None:

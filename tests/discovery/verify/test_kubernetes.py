@@ -17,6 +17,33 @@ from tests.discovery.verify.builders import codes, document
 
 HEAD = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p", "namespace": "shop"}}
 
+WHOLE = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: deployment-web
+  namespace: shop
+  labels: {app.kubernetes.io/managed-by: policy-discovery}
+spec:
+  podSelector:
+    matchLabels: {app: web, policy-discovery/enforce: "true"}
+  policyTypes: [Ingress, Egress]
+  ingress:
+    - from:
+        - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: edge}}
+          podSelector: {matchLabels: {app: proxy}}
+      ports:
+        - {protocol: TCP, port: 8080}
+        - {protocol: TCP, port: 9000, endPort: 9010}
+        - {protocol: UDP, port: 53}
+  egress:
+    - to:
+        - ipBlock: {cidr: 192.0.2.0/25}
+        - ipBlock: {cidr: 192.0.2.128/25}
+      ports:
+        - {protocol: TCP, port: 443}
+"""
+
 
 def manifest(**spec: object) -> dict[str, Any]:
     """Return a NetworkPolicy for all pods of shop."""
@@ -32,35 +59,7 @@ def rules(direction: Direction, **spec: object) -> tuple[ReadRule, ...]:
 
 def test_a_whole_manifest() -> None:
     """Subject, opt-in, both directions, peers and ports of a manifest are read exactly."""
-    policies, diagnostics = read(
-        document("""
-            apiVersion: networking.k8s.io/v1
-            kind: NetworkPolicy
-            metadata:
-              name: deployment-web
-              namespace: shop
-              labels: {app.kubernetes.io/managed-by: policy-discovery}
-            spec:
-              podSelector:
-                matchLabels: {app: web, policy-discovery/enforce: "true"}
-              policyTypes: [Ingress, Egress]
-              ingress:
-                - from:
-                    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: edge}}
-                      podSelector: {matchLabels: {app: proxy}}
-                  ports:
-                    - {protocol: TCP, port: 8080}
-                    - {protocol: TCP, port: 9000, endPort: 9010}
-                    - {protocol: UDP, port: 53}
-              egress:
-                - to:
-                    - ipBlock: {cidr: 192.0.2.0/25}
-                    - ipBlock: {cidr: 192.0.2.128/25}
-                  ports:
-                    - {protocol: TCP, port: 443}
-        """),
-        "f.yaml:1",
-    )
+    policies, diagnostics = read(document(WHOLE), "f.yaml:1")
     common = {
         "dialect": Dialect.KUBERNETES,
         "kind": "NetworkPolicy",
