@@ -35,7 +35,13 @@ def commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[
 
 def help_text(words: tuple[str, ...], command: click.Command) -> str:
     """Return the help of a command as a user sees it, at a fixed width and without trailing spaces."""
-    context = click.Context(command, info_name=" ".join(words), terminal_width=WIDTH, max_content_width=WIDTH)
+    context = click.Context(
+        command,
+        info_name=" ".join(words),
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        help_option_names=["-h", "--help"],  # as the group has it: click keeps what it made first
+    )
     return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
 
 
