@@ -28,7 +28,7 @@ unsigned integers and no nanoseconds.
 ```python
 from deltalake import DeltaTable
 
-files = DeltaTable("lake/flows").file_uris()      # for DuckDB, Polars, pandas, Spark
+files = DeltaTable("lake/flows").file_uris()  # for DuckDB, Polars, pandas, Spark
 ```
 """
 PURPOSES = {

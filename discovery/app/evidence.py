@@ -67,11 +67,16 @@ def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> E
 
 def _governed(ends: tuple[tuple[str, str, str], ...], workloads: Workloads) -> frozenset[tuple[WorkloadRef, Direction]]:
     """Return the directions that a policy governs already, other than one that this tool wrote for the workload."""
+    from generators.names import manifest_names
+
     refs = workloads.by_key
+    # The name that the file has beside those of all other workloads; the second is the one that it has alone.
+    names = manifest_names(refs.values())
     found = set()
     for key, direction, policy in ends:
         ref = refs[key]
-        if policy.rpartition("/")[2] != f"{ref.kind or 'workload'}-{ref.name}".lower():
+        _, _, place = policy.partition("/")
+        if place not in {f"{ref.namespace}/{name}" for name in (names[ref], manifest_names([ref])[ref])}:
             found.add((ref, Direction(direction)))
     return frozenset(found)
 
@@ -82,15 +87,15 @@ def read_accounts(snapshot: Snapshot) -> Completeness:
     for file in snapshot.ingests:
         rows: pa.Table = pq.ParquetFile(file).read()
         for row in rows.to_pylist():
-            account = account + Completeness(
+            one = Completeness(
                 rows_read=row["rows_read"],
                 rows_skipped=row["rows_skipped"],
                 rows_rejected=row["rows_rejected"],
-                rows_duplicate=row["rows_duplicate"],
                 events_lost=row["events_lost"],
                 rejected=tuple(_located(text) for text in row["rejected"]),
                 truncated=tuple(row["truncated"]),
             )
+            account = account + one.with_duplicates(row["rows_duplicate"])  # a row counts them as read, too
     return account
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from discovery.flows.lake import Lake
 from discovery.model.completeness import CaptureProfile, Completeness
 from discovery.model.edge import Direction, Verdict
 from discovery.model.errors import InputError
+from generators.names import manifest_names
+from tests.discovery.learn.builders import ref
 from tests.estate import START, Record, connection, dropped, lost, pod, text_of, world
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
@@ -90,6 +93,20 @@ def test_an_account_is_what_its_runs_said(tmp_path: Path) -> None:
     assert [(bad.file, bad.line) for bad in account.rejected] == [("b", len(more) + 1)]
     assert (account.rows_read, account.rows_rejected) == (len(records) + len(more), 1)
     assert read_accounts(Lake(tmp_path / "empty", create=True).snapshot()) == Completeness()
+
+
+def test_duplicates_are_not_counted_as_read(tmp_path: Path) -> None:
+    """What the lake already held became no flow: the account of the lake is that of its runs."""
+    records = connection(WEB, DB)
+    told = Completeness()
+    for name, content in (("a", text_of(records)), ("b", text_of(records) + "\n")):
+        (tmp_path / name).write_text(content)
+        told = (
+            told + ingest([tmp_path / name], tmp_path / "lake", IngestOptions(workers=0, format="hubble")).completeness
+        )
+    read = read_accounts(Lake(tmp_path / "lake").snapshot())
+    assert read == told
+    assert (read.rows_read, read.rows_duplicate) == (len(records), len(records))
 
 
 def test_rejections_keep_their_place_through_a_lake(tmp_path: Path) -> None:
@@ -170,6 +187,21 @@ def test_a_policy_that_this_tool_wrote_for_the_workload_governs_nothing(tmp_path
     """Monitor output allows what it learned: seeing it at work must not refuse the next run."""
     own = {"egress_allowed_by": "CiliumNetworkPolicy/shop/deployment-web"}
     assert evidence(tmp_path, named(connection(WEB, DB), **own)).governed == frozenset()
+
+
+def test_a_policy_of_ours_with_a_changed_name_is_ours(tmp_path: Path) -> None:
+    """A name that Kubernetes would refuse is written with a hash, and is recognised by it."""
+    odd = replace(WEB, owner="reviews.v1.2", labels={"app": "reviews"})
+    name = manifest_names([ref("reviews.v1.2", cluster="default")])[ref("reviews.v1.2", cluster="default")]
+    assert name != "deployment-reviews.v1.2"
+    records = named(connection(odd, DB), egress_allowed_by=f"CiliumNetworkPolicy/shop/{name}")
+    assert evidence(tmp_path, records).governed == frozenset()
+
+
+def test_a_policy_of_our_name_for_the_whole_cluster_is_not_ours(tmp_path: Path) -> None:
+    """What this tool writes lies in the namespace of its workload."""
+    records = named(connection(WEB, DB), egress_allowed_by="CiliumClusterwideNetworkPolicy//deployment-web")
+    assert governed(evidence(tmp_path, records)) == {("shop/web", OUT)}
 
 
 def test_a_policy_that_this_tool_wrote_for_another_workload_does(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -123,3 +124,14 @@ def test_difference_is_empty_exactly_for_equal_sets(
     found = list(differences(meaning(*left), meaning(*right)))
     assert ("missing-allow" in [code for code, _ in found]) == bool(points(left) - points(right))
     assert ("excess-allow" in [code for code, _ in found]) == bool(points(right) - points(left))
+
+
+@pytest.mark.parametrize("spec", ["kubernetes=1.31", "calico=3.30"])
+@pytest.mark.parametrize("icmp_type", [8, 255])
+def test_ingress_from_the_own_node_needs_no_rule_whatever_its_protocol(spec: str, icmp_type: int) -> None:
+    """The platform allows it without a rule, so it is neither meant nor impossible, not even as ICMP."""
+    ping = Allow(peer=entity_peer(Entity.HOST), protocol=Protocol.ICMP, icmp_types=(icmp_type,))
+    found, impossible = intended([intent("web", Direction.INGRESS, ping)], platform(spec))
+    assert (list(differences(Meaning(), found)), impossible) == ([], [])
+    _, refused = intended([intent("web", Direction.EGRESS, ping)], platform(spec))
+    assert [allow for allow, _ in refused] == [ping]
