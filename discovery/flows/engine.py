@@ -22,6 +22,7 @@ def engine(memory_limit_mb: int = 256, threads: int | None = None) -> Iterator[d
             connection.execute(f"SET memory_limit = '{memory_limit_mb}MB'")
             connection.execute("SET temp_directory = ?", [spill])
             connection.execute("SET preserve_insertion_order = false")
+            connection.execute("SET enable_progress_bar = false")  # it would draw over ours, and into a notebook
             if threads is not None:
                 connection.execute(f"SET threads = {threads}")
             yield connection

@@ -101,16 +101,16 @@ GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_por
 -- Edges that one point accepted and another denied: only these need a look at single connections. In a mesh the two
 -- points belong to different clusters.
 CREATE OR REPLACE TEMP TABLE contested AS
-SELECT client_kind, client, server_kind, server, protocol, server_port, icmp_type
+SELECT client_kind, client, server_kind, server, protocol, server_port, icmp_type, direction_known
 FROM sums
 WHERE direction_known
-GROUP BY client_kind, client, server_kind, server, protocol, server_port, icmp_type
+GROUP BY client_kind, client, server_kind, server, protocol, server_port, icmp_type, direction_known
 HAVING max(accepted_records + audit_records) > 0 AND max(denied_records) > 0
 
--- name: contested_ends
--- The address pairs of which any connection was denied: no other connection of a contested edge needs a closer look.
-CREATE OR REPLACE TEMP TABLE contested_ends AS
-SELECT f.client_address, f.server_address, true AS denied
+-- name: denied_connections
+-- Connections of contested edges that some point denied: no other record of those edges needs a closer look.
+CREATE OR REPLACE TEMP TABLE denied_connections AS
+SELECT f.client_address, f.server_address, f.client_port
 FROM {flows} f
 LEFT JOIN workload_of cw ON cw.identity = f.client_identity
 LEFT JOIN workload_of sw ON sw.identity = f.server_identity
@@ -119,28 +119,10 @@ JOIN contested x ON x.client_kind = f.client_kind AND x.server_kind = f.server_k
     AND x.protocol IS NOT DISTINCT FROM f.protocol AND x.server_port IS NOT DISTINCT FROM f.server_port
     AND x.icmp_type IS NOT DISTINCT FROM f.icmp_type
 WHERE {where} AND f.verdict = 'denied' AND f.direction_evidence <> 'none'
-GROUP BY f.client_address, f.server_address
-
--- name: unquestioned
--- What contested edges accepted between other addresses, added up; there may be tens of millions of such records.
-CREATE OR REPLACE TEMP TABLE unquestioned AS
-SELECT f.cluster, x.client_kind, x.client, x.server_kind, x.server, x.protocol, x.server_port, x.icmp_type,
-    sum(CASE WHEN f.verdict = 'accepted' THEN f.flow_records ELSE 0 END) AS accepted_records,
-    sum(CASE WHEN f.verdict = 'audit' THEN f.flow_records ELSE 0 END) AS audit_records
-FROM {flows} f
-LEFT JOIN workload_of cw ON cw.identity = f.client_identity
-LEFT JOIN workload_of sw ON sw.identity = f.server_identity
-JOIN contested x ON x.client_kind = f.client_kind AND x.server_kind = f.server_kind
-    AND x.client IS NOT DISTINCT FROM cw.workload AND x.server IS NOT DISTINCT FROM sw.workload
-    AND x.protocol IS NOT DISTINCT FROM f.protocol AND x.server_port IS NOT DISTINCT FROM f.server_port
-    AND x.icmp_type IS NOT DISTINCT FROM f.icmp_type
-LEFT JOIN contested_ends n ON n.client_address IS NOT DISTINCT FROM f.client_address
-    AND n.server_address IS NOT DISTINCT FROM f.server_address
-WHERE {where} AND n.denied IS NULL AND f.verdict IN ('accepted', 'audit') AND f.direction_evidence <> 'none'
-GROUP BY f.cluster, x.client_kind, x.client, x.server_kind, x.server, x.protocol, x.server_port, x.icmp_type
+GROUP BY f.client_address, f.server_address, f.client_port
 
 -- name: contested_rows
--- The records of contested edges between those addresses. An aggregated record spans [time, ends]; a single one is a point in time.
+-- The records of those connections. An aggregated record spans [time, ends]; a single one is a point in time.
 CREATE OR REPLACE TEMP TABLE contested_rows AS
 SELECT
     f.cluster, x.client_kind, x.client, x.server_kind, x.server, x.protocol, x.server_port, x.icmp_type,
@@ -155,27 +137,38 @@ JOIN contested x ON x.client_kind = f.client_kind AND x.server_kind = f.server_k
     AND x.client IS NOT DISTINCT FROM cw.workload AND x.server IS NOT DISTINCT FROM sw.workload
     AND x.protocol IS NOT DISTINCT FROM f.protocol AND x.server_port IS NOT DISTINCT FROM f.server_port
     AND x.icmp_type IS NOT DISTINCT FROM f.icmp_type
-JOIN contested_ends n ON n.client_address IS NOT DISTINCT FROM f.client_address
-    AND n.server_address IS NOT DISTINCT FROM f.server_address
+JOIN denied_connections n ON n.client_address IS NOT DISTINCT FROM f.client_address
+    AND n.server_address IS NOT DISTINCT FROM f.server_address AND n.client_port IS NOT DISTINCT FROM f.client_port
 WHERE {where} AND f.verdict IN ('accepted', 'audit', 'denied') AND f.direction_evidence <> 'none'
 
 -- name: survivors
--- What stays accepted: records whose connection no other point denied. A connection is the five-tuple within a
--- minute (of ICMP the addresses and the type), and a pod that one of two points does not know tells them not apart;
--- where the source reports no client port, the same interval, unless that point also accepted some of it.
+-- What stays accepted: all that a contested edge accepted, less the records whose connection another point denied. A
+-- connection is the five-tuple within a minute (of ICMP the addresses and the type), and a pod that one of two points
+-- does not know tells them not apart; where the source reports no client port, the same interval, unless that point
+-- also accepted some of it.
 CREATE OR REPLACE TEMP TABLE survivors AS
 SELECT
-    cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type,
-    sum(accepted_records) AS accepted_records, sum(audit_records) AS audit_records
+    cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type, direction_known,
+    sum(delivered_records) AS delivered_records
 FROM (
-SELECT * FROM unquestioned
+SELECT
+    k.cluster, k.client_kind, k.client, k.server_kind, k.server, k.protocol, k.server_port, k.icmp_type,
+    k.direction_known, sum(k.flow_records) AS delivered_records
+FROM keyed k
+JOIN contested x ON x.direction_known = k.direction_known AND x.client_kind = k.client_kind
+    AND x.server_kind = k.server_kind
+    AND x.client IS NOT DISTINCT FROM k.client AND x.server IS NOT DISTINCT FROM k.server
+    AND x.protocol IS NOT DISTINCT FROM k.protocol AND x.server_port IS NOT DISTINCT FROM k.server_port
+    AND x.icmp_type IS NOT DISTINCT FROM k.icmp_type
+WHERE k.verdict IN ('accepted', 'audit')
+GROUP BY k.cluster, k.client_kind, k.client, k.server_kind, k.server, k.protocol, k.server_port, k.icmp_type,
+    k.direction_known
 UNION ALL
 SELECT
-    cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type,
-    sum(CASE WHEN verdict = 'accepted' THEN flow_records ELSE 0 END) AS accepted_records,
-    sum(CASE WHEN verdict = 'audit' THEN flow_records ELSE 0 END) AS audit_records
+    cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type, true AS direction_known,
+    -sum(flow_records) AS delivered_records
 FROM contested_rows a
-WHERE a.verdict <> 'denied' AND NOT EXISTS (
+WHERE a.verdict <> 'denied' AND EXISTS (
     SELECT 1 FROM contested_rows d
     WHERE d.verdict = 'denied' AND d.client_kind = a.client_kind AND d.client IS NOT DISTINCT FROM a.client
         AND d.server_kind = a.server_kind AND d.server IS NOT DISTINCT FROM a.server
@@ -198,13 +191,14 @@ WHERE a.verdict <> 'denied' AND NOT EXISTS (
                     AND o.client_kind = a.client_kind AND o.server_kind = a.server_kind
                     AND o.protocol = a.protocol AND o.server_port IS NOT DISTINCT FROM a.server_port
                     AND o.client_address IS NOT DISTINCT FROM a.client_address
+                    AND o.client_port IS NOT DISTINCT FROM a.client_port
                     AND o.server_address IS NOT DISTINCT FROM a.server_address
                     AND o.client_pod IS NOT DISTINCT FROM a.client_pod
                     AND o.server_pod IS NOT DISTINCT FROM a.server_pod
                     AND o.time <= a.ends AND o.ends >= a.time))))
 GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type
 )
-GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type
+GROUP BY cluster, client_kind, client, server_kind, server, protocol, server_port, icmp_type, direction_known
 
 -- name: judged
 -- The joined verdict and the establishment of each edge.
@@ -215,7 +209,7 @@ SELECT
     s.good_first, s.good_last, s.good_hours, s.good_rank, s.denied_records,
     CASE
         WHEN x.client_kind IS NOT NULL AND s.accepted_records + s.audit_records > 0
-            AND coalesce(v.accepted_records, 0) + coalesce(v.audit_records, 0) = 0 THEN 'denied'
+            AND coalesce(v.delivered_records, 0) = 0 THEN 'denied'
         -- In audit mode the datapath also traces the packet as forwarded: one AUDIT record tells the truth.
         WHEN s.audit_records > 0 THEN 'audit'
         WHEN s.accepted_records > 0 THEN 'accepted'
@@ -234,11 +228,11 @@ SELECT
         WHEN s.denied_records > 0 THEN s.denied_records
         WHEN s.fault_records > 0 THEN s.fault_records ELSE s.unknown_records END AS flow_records
 FROM sums s
-LEFT JOIN contested x ON s.direction_known AND x.client_kind = s.client_kind
+LEFT JOIN contested x ON x.direction_known = s.direction_known AND x.client_kind = s.client_kind
     AND x.server_kind = s.server_kind AND x.client IS NOT DISTINCT FROM s.client AND x.server IS NOT DISTINCT FROM s.server
     AND x.protocol IS NOT DISTINCT FROM s.protocol AND x.server_port IS NOT DISTINCT FROM s.server_port
     AND x.icmp_type IS NOT DISTINCT FROM s.icmp_type
-LEFT JOIN survivors v ON s.direction_known AND v.cluster = s.cluster AND v.client_kind = s.client_kind
+LEFT JOIN survivors v ON v.direction_known = s.direction_known AND v.cluster = s.cluster AND v.client_kind = s.client_kind
     AND v.server_kind = s.server_kind AND v.client IS NOT DISTINCT FROM s.client AND v.server IS NOT DISTINCT FROM s.server
     AND v.protocol IS NOT DISTINCT FROM s.protocol AND v.server_port IS NOT DISTINCT FROM s.server_port
     AND v.icmp_type IS NOT DISTINCT FROM s.icmp_type

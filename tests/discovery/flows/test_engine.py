@@ -49,3 +49,9 @@ def test_a_failure_inside_closes_it() -> None:
 def test_names_are_quoted() -> None:
     """A quote in a file name ends no literal."""
     assert "'a''b'" in parquet(["a'b"])
+
+
+def test_the_engine_draws_no_progress_of_its_own() -> None:
+    """DuckDB's bar would draw over ours on a terminal and fill the output of a notebook."""
+    with engine() as connection:
+        assert connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]
