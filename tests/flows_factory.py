@@ -202,7 +202,7 @@ def edges_of(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 # ------------------------------------------------------------------------------------------------------- lakes
 
 
-def lake_rows(lake: Path) -> list[dict[str, Any]]:
+def lake_rows(lake: str | Path) -> list[dict[str, Any]]:
     """Return the FLOWS rows of a lake's snapshot, in a fixed order, without the id of their run."""
     files = Lake(lake).snapshot().flows
     if not files:

@@ -44,8 +44,8 @@ def test_every_source_and_data_file_is_in_the_wheel(repo: Path, wheel: list[str]
 
 
 def normal(requirement: str) -> str:
-    """Return the name in a requirement or a pin as registries compare it."""
-    return re.split("[=>]=", requirement, maxsplit=1)[0].strip().lower().replace("_", "-")
+    """Return the name in a requirement (without its extras) or a pin as registries compare it."""
+    return re.split(r"[=>]=|\[", requirement, maxsplit=1)[0].strip().lower().replace("_", "-")
 
 
 @pytest.fixture(scope="module")

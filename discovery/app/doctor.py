@@ -105,9 +105,9 @@ def _inputs(given: tuple[str, ...], input_format: str) -> list[Check]:
         Check(name="input", state=State.OK, message=f"{one.label}: {one.format}, {one.framing.value}")
         for one in found.raw
     ]
-    checks += [Check(name="input", state=State.OK, message=f"{lake.name}: a lake") for lake in found.lakes]
+    checks += [Check(name="input", state=State.OK, message=f"{lake}: a lake") for lake in found.lakes]
     with tempfile.TemporaryDirectory(prefix="discovery-doctor-") as scratch:
-        lakes = [Lake(path) for path in found.lakes]
+        lakes = [Lake(place) for place in found.lakes]
         if found.raw:
             ingest([one.path for one in found.raw], Path(scratch) / "lake", IngestOptions(format=input_format))
             lakes.append(Lake(Path(scratch) / "lake"))

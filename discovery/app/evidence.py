@@ -36,7 +36,7 @@ class Evidence:
 def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> Evidence:
     """Bring every input into lakes, then roll the lakes up."""
     found = find_inputs(inputs, options.format)
-    lakes = [Lake(path) for path in found.lakes]
+    lakes = [Lake(place, progress=options.progress) for place in found.lakes]
     accounts = found.empty
     raw = [one.path for one in found.raw]
     if raw:
@@ -45,7 +45,7 @@ def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> E
         )
         ingest(raw, scratch, how)
         lakes.append(Lake(scratch))
-    snapshots = [lake.snapshot() for lake in lakes]
+    snapshots = [lake.snapshot(options.since, options.until) for lake in lakes]
     for snapshot in snapshots:
         accounts = accounts + read_accounts(snapshot)
     workloads = read_workloads([file for snapshot in snapshots for file in snapshot.workloads])

@@ -27,7 +27,7 @@ from discovery.model.errors import InputError
 class Ingested:
     """What an ingest did. ``skipped`` are inputs whose content the lake already held."""
 
-    lake: Path
+    lake: str
     ingest_id: str
     completeness: Completeness
     inputs: tuple[str, ...]
@@ -49,7 +49,7 @@ def ingest(
     found = find_inputs(tuple(str(path) for path in given), options.format)
     if found.lakes:
         raise InputError(f"{found.lakes[0]} is a lake already", hint="give its path to suggest, or name raw logs here")
-    target = Lake(lake, create=True)
+    target = Lake(lake, create=True, progress=options.progress)
     fresh, skipped = _skip_known(found.raw, target)
     ingest_id = uuid.uuid4().hex
     read = read_inputs(fresh, target.folder("flows"), ingest_id, options)
@@ -66,7 +66,7 @@ def ingest(
     target.commit_flows(settled.parts, ingest_id, read.hashes)
     options.progress("settling", 1, 1)
     return Ingested(
-        lake=target.path,
+        lake=target.name,
         ingest_id=ingest_id,
         completeness=account,
         inputs=tuple(one.label for one in fresh),

@@ -10,6 +10,7 @@ from collectors.framing import Framing, framing_of
 from collectors.registry import read_head, reader_class, sniff
 from collectors.sources import STDIN, TRUNCATION_ERRORS, display_name, is_compressed, open_stream, peek_stdin
 from discovery.flows.lake import is_lake
+from discovery.flows.storage import is_address
 from discovery.model.completeness import Completeness
 from discovery.model.errors import InputError
 
@@ -31,13 +32,19 @@ class Inputs:
     """All inputs of a run: raw ones, lakes, and an account of those that turned out to be empty."""
 
     raw: tuple[Input, ...]
-    lakes: tuple[Path, ...]
+    lakes: tuple[str, ...]
     empty: Completeness
 
 
 def _expand(pattern: str) -> list[str]:
     """Return the paths that one argument names, sorted. Raises :class:`InputError` when it names none."""
     if pattern == STDIN:
+        return [pattern]
+    if is_address(pattern):
+        if not is_lake(pattern):
+            raise InputError(
+                f"{pattern}: no lake is there", hint="lakes are read from object stores; logs from local files"
+            )
         return [pattern]
     path = Path(pattern)
     if path.is_dir() and not is_lake(path):
@@ -95,11 +102,11 @@ def find_inputs(arguments: tuple[str, ...], wanted: str) -> Inputs:
     if not arguments:
         raise InputError("no input was given", hint="name flow logs, folders, a lake, or - for standard input")
     paths = list(dict.fromkeys(path for argument in arguments for path in _expand(argument)))
-    lakes = tuple(Path(path) for path in paths if path != STDIN and is_lake(path))
+    lakes = tuple(path for path in paths if path != STDIN and (is_address(path) or is_lake(path)))
     raw: list[Input] = []
     empty = Completeness()
     for path in paths:
-        if path != STDIN and is_lake(path):
+        if path in lakes:
             continue
         found = _inspect(path, wanted)
         if found is None:

@@ -14,6 +14,7 @@ Examples:
   discover ingest /var/run/cilium/hubble/events.log* -o lake
   zcat flows.json.gz | discover ingest - --format hubble -o lake
   discover ingest exports/ -o lake --output-format json
+  discover ingest exports/ -o s3://bucket/lake
 
 Content that the lake already holds is skipped, records it already holds are dropped: the same command may
 be run again and again. Exit codes: 0 done, 1 failed, 2 usage, 4 done, but the input is incomplete.
@@ -23,7 +24,12 @@ be run again and again. Exit codes: 0 done, 1 failed, 2 usage, 4 done, but the i
 @click.command("ingest", epilog=EPILOG)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option(
-    "-o", "--output", "lake", required=True, metavar="LAKE", help="Folder of the lake; created if it is not there."
+    "-o",
+    "--output",
+    "lake",
+    required=True,
+    metavar="LAKE",
+    help="Folder or address (s3://...) of the lake; created if it is not there.",
 )
 @click.option(
     "--format",

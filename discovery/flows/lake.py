@@ -9,13 +9,12 @@ atomic commits (put-if-absent on object stores); ours is the fsync before succes
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,22 +24,24 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from discovery.flows.parts import Part, fsync_file, fsync_folder
 from discovery.flows.schema import PARTITION_COLUMNS, SCHEMA_VERSION, TABLES
+from discovery.flows.storage import LOG_FOLDER, LocalStorage, Progress, is_address, plain_message, storage_at
 from discovery.model.errors import LakeError
 
-LOG_FOLDER = "_delta_log"
 _MAIN = "flows"
 _SIDE = ("workloads", "ingests")
-_PARTITION_MARKS = tuple(f"{name}=" for name in PARTITION_COLUMNS)
 _VERSION_KEY = "schemaVersion"
 _PARTS_KEY = "parts"
-_LOCK = ".commit-lock"
 # No automatic checkpoint: the library does not sync it, and a torn one would stop every reader (ADR 0001).
 _HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
+def _no_progress(what: str, done: int, total: int) -> None:
+    """Ignore progress."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One consistent view of the lake: the part files of each table, absolute and sorted."""
+    """One consistent view of the lake: the local part files of each table, absolute and sorted."""
 
     version: int
     flows: tuple[str, ...]
@@ -48,48 +49,47 @@ class Snapshot:
     ingests: tuple[str, ...]
 
 
-def is_lake(path: str | Path) -> bool:
-    """Say whether a folder is a lake."""
-    return any((Path(path) / _MAIN / LOG_FOLDER).glob("[0-9]*.json"))
+def is_lake(place: str | Path) -> bool:
+    """Say whether a lake is at a path or an address. Raises :class:`LakeError` when an object store does not answer."""
+    if is_address(place):
+        return storage_at(place).exists()
+    return any((Path(place) / _MAIN / LOG_FOLDER).glob("[0-9]*.json"))
 
 
 class Lake:
-    """A lake in a local folder. Raises :class:`LakeError` with a hint on anything that is not a healthy lake."""
+    """A lake in a local folder or an object store (:mod:`discovery.flows.storage`).
 
-    def __init__(self, path: str | Path, *, create: bool = False) -> None:
+    Raises :class:`LakeError` with a hint on anything that is not a healthy lake.
+    """
+
+    def __init__(self, place: str | Path, *, create: bool = False, progress: Progress = _no_progress) -> None:
         """Open a lake, or create an empty one where there is none."""
-        self.path = Path(path).absolute()
-        misread = [part for part in self.path.parts if "%" in part or part.startswith(_PARTITION_MARKS)]
-        if misread:
-            raise LakeError(
-                f"{path}: no lake can live below {misread[0]!r}, which readers take for an escape or a partition",
-                hint="give a path without % and without parts that begin with cluster= or date=",
-            )
-        for name in TABLES:
-            set_torn_commit_aside(self.folder(name))
-        if not is_lake(self.path):
+        self._storage = storage_at(place)
+        self._progress = progress
+        if not is_address(place):
+            for name in TABLES:
+                set_torn_commit_aside(self.folder(name))
+        if not self._storage.exists():
             if not create:
-                raise LakeError(f"{path} is not a lake", hint="create one with: discover ingest INPUT... -o LAKE")
+                raise LakeError(f"{place} is not a lake", hint="create one with: discover ingest INPUT... -o LAKE")
             self._create()
 
+    @property
+    def name(self) -> str:
+        """Return the absolute path or the address of the lake."""
+        return self._storage.name
+
     def folder(self, table: str) -> Path:
-        """Return the folder of a table."""
-        return self.path / table
+        """Return the local folder of a table's parts: new ones are written there, committed ones read from it."""
+        return self._storage.folder(table)
 
     def _create(self) -> None:
-        """Create the tables; flows last, because its log is what makes the folder a lake."""
+        """Create the tables; flows last, because its log is what makes the place a lake."""
         try:
-            foreign = (
-                sorted(child.name for child in self.path.iterdir() if child.name not in TABLES)
-                if self.path.exists()
-                else []
-            )
-            if foreign:
-                raise LakeError(f"{self.path} holds other things ({foreign[0]})", hint="give a new or an empty folder")
+            self._storage.create()
             for name in (*_SIDE, _MAIN):
-                self.folder(name).mkdir(parents=True, exist_ok=True)
                 create_table_with_add_actions(
-                    str(self.folder(name)),
+                    self._storage.uri(name),
                     Schema.from_arrow(TABLES[name]),
                     [],
                     mode="ignore",
@@ -98,34 +98,42 @@ class Lake:
                     commit_properties=CommitProperties(
                         custom_metadata={_VERSION_KEY: str(SCHEMA_VERSION), _PARTS_KEY: "0"}
                     ),
+                    storage_options=self._storage.options(),
                 )
-                _sync_log(self.folder(name), 0, 0)
-            fsync_folder(self.path)
+                self._storage.sync_log(name, 0, 0)
         except (DeltaError, OSError) as error:
             raise LakeError(
-                f"{self.path}: the lake cannot be created: {error}",
-                hint="check the path, its permissions and free space",
+                f"{self.name}: the lake cannot be created: {plain_message(error)}",
+                hint="check the path or address, its permissions and free space",
             ) from error
 
     def _table(self, name: str) -> DeltaTable:
         """Open a table."""
         try:
-            return DeltaTable(str(self.folder(name)))
+            return DeltaTable(self._storage.uri(name), storage_options=self._storage.options())
         except (TableNotFoundError, DeltaError, OSError) as error:
             raise LakeError(
-                f"{self.folder(name)}: {error}", hint="restore the folder, or ingest into a new lake"
+                f"{self._storage.uri(name)}: {plain_message(error)}", hint="restore it, or ingest into a new lake"
             ) from error
 
-    def snapshot(self) -> Snapshot:
-        """Return the current snapshot: side rows count only when their run was committed."""
-        flows = self._table(_MAIN)
-        side = {name: self._side_files(name, flows) for name in _SIDE}
-        return Snapshot(version=flows.version(), flows=_files(flows, self.folder(_MAIN)), **side)
+    def snapshot(self, since: datetime | None = None, until: datetime | None = None) -> Snapshot:
+        """Return the current snapshot: side rows count only when their run was committed.
 
-    def _side_files(self, name: str, flows: DeltaTable) -> tuple[str, ...]:
-        """Return the parts of a side table whose run was committed; each is named after its run."""
-        files = _files(self._table(name), self.folder(name))
-        return tuple(file for file in files if flows.transaction_version(f"run:{Path(file).stem}") is not None)
+        With ``since`` or ``until`` only the days between them are in it. Parts of an object store are fetched.
+        """
+        flows = self._table(_MAIN)
+        days = [path for path in _paths(flows) if _overlaps(path, since, until)]
+        side = {
+            name: self._local(name, [path for path in _paths(self._table(name)) if _committed(path, flows)])
+            for name in _SIDE
+        }
+        return Snapshot(version=flows.version(), flows=self._local(_MAIN, days), **side)
+
+    def _local(self, table: str, paths: list[str]) -> tuple[str, ...]:
+        """Return committed parts as local files, sorted."""
+        self._storage.fetch(table, paths, self._progress)
+        folder = self.folder(table)
+        return tuple(sorted(str(folder / path) for path in paths))
 
     def has_content(self, content_hash: str) -> bool:
         """Say whether an input with this content was committed before."""
@@ -156,7 +164,8 @@ class Lake:
     def _commit(self, name: str, parts: list[Part], transactions: tuple[str, ...]) -> None:
         """Commit one Delta transaction and make its log entry durable before returning."""
         now = int(time.time() * 1000)
-        with _locked(self.folder(name)):
+        self._storage.publish(name, parts)
+        with self._storage.locked(name):
             table = self._table(name)
             before = table.version()
             for app_id in transactions:  # on the handle that commits: only then does a concurrent commit conflict
@@ -178,19 +187,12 @@ class Lake:
                     post_commithook_properties=_HOOKS,
                 )
                 table.update_incremental()
-                _sync_log(self.folder(name), before + 1, table.version())
+                self._storage.sync_log(name, before + 1, table.version())
             except (DeltaError, OSError) as error:
                 raise LakeError(
-                    f"{self.folder(name)}: the commit failed: {error}", hint="run the same command again"
+                    f"{self._storage.uri(name)}: the commit failed: {plain_message(error)}",
+                    hint="run the same command again",
                 ) from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the commit lock of a table: one local committer at a time. The kernel drops it when a process dies."""
-    with (folder / _LOCK).open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _partitions(name: str) -> list[str] | None:
@@ -204,23 +206,25 @@ def _add(part: Part, now: int) -> AddAction:
     return AddAction(part.path, part.size, dict(part.partition), now, True, stats)
 
 
-def _files(table: DeltaTable, folder: Path) -> tuple[str, ...]:
-    """Return the absolute paths of a table's parts. Delta percent-encodes the table's own path in them alone."""
+def _paths(table: DeltaTable) -> list[str]:
+    """Return the paths of a table's parts, relative to it. Delta percent-encodes the table's own path in them alone."""
     root = table.table_uri.removeprefix("file://")
-    return tuple(sorted(str(folder / uri.removeprefix(root)) for uri in table.file_uris()))
+    return [uri.removeprefix("file://").removeprefix(root).lstrip("/") for uri in table.file_uris()]
 
 
-def _sync_log(folder: Path, first: int, last: int) -> None:
-    """Make log entries durable, others' included: the library links them into place without an fsync, and ours is
-    worth nothing after a hole.
-    """
-    log = folder / LOG_FOLDER
-    for version in range(first, last + 1):
-        entry = log / f"{version:020d}.json"
-        if entry.exists():
-            fsync_file(entry)
-    fsync_folder(log)
-    fsync_folder(folder)
+def _committed(path: str, flows: DeltaTable) -> bool:
+    """Say whether the run of a side table's part was committed; the part is named after it."""
+    return flows.transaction_version(f"run:{PurePosixPath(path).stem}") is not None
+
+
+def _overlaps(path: str, since: datetime | None, until: datetime | None) -> bool:
+    """Say whether a part's day lies between two times, as the rollup's own filter does."""
+    day = next((piece.removeprefix("date=") for piece in path.split("/") if piece.startswith("date=")), None)
+    if day is None:
+        return True
+    first = since.astimezone(UTC).date().isoformat() if since else ""
+    last = until.astimezone(UTC).date().isoformat() if until else "9999"
+    return first <= day <= last
 
 
 def set_torn_commit_aside(folder: Path) -> None:
@@ -233,7 +237,7 @@ def set_torn_commit_aside(folder: Path) -> None:
     entries = sorted(log.glob("[0-9]*.json"))
     if not entries or _is_whole(entries[-1]):
         return
-    with _locked(folder):
+    with LocalStorage(folder.parent).locked(folder.name):
         if not _is_whole(entries[-1]):  # it may have been a commit in progress
             entries[-1].rename(log / f"torn-{entries[-1].name}")
             fsync_folder(log)

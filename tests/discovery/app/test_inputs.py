@@ -56,7 +56,7 @@ def test_lakes_are_told_apart(folder: Path, tmp_path: Path) -> None:
     """A lake is a lake, not a folder of files."""
     Lake(tmp_path / "lake", create=True)
     found = find_inputs((str(tmp_path / "lake"), str(folder / "b.json")), "auto")
-    assert found.lakes == (tmp_path / "lake",)
+    assert found.lakes == (str(tmp_path / "lake"),)
     assert [one.label for one in found.raw] == ["b.json"]
 
 

@@ -10,9 +10,10 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discovery.flows.lake import LOG_FOLDER, Lake, is_lake, set_torn_commit_aside
+from discovery.flows.lake import Lake, is_lake, set_torn_commit_aside
 from discovery.flows.parts import PartWriter, partition_folder
 from discovery.flows.schema import INGESTS, SCHEMA_VERSION, TABLES, WORKLOADS
+from discovery.flows.storage import LOG_FOLDER
 from discovery.model.errors import LakeError
 from tests.flows_factory import lake_rows, row, table
 
@@ -42,8 +43,8 @@ def test_what_is_committed_is_there(tmp_path: Path) -> None:
     """A committed run shows its rows, its side rows and its content hash."""
     lake = Lake(tmp_path / "lake", create=True)
     _add_run(lake, "run1", [row(), row(cluster="east")], "hash-a")
-    assert len(lake_rows(lake.path)) == 2
-    assert {found["cluster"] for found in lake_rows(lake.path)} == {"default", "east"}
+    assert len(lake_rows(lake.name)) == 2
+    assert {found["cluster"] for found in lake_rows(lake.name)} == {"default", "east"}
     assert lake.has_content("hash-a")
     assert not lake.has_content("hash-b")
     assert not lake.is_empty
@@ -70,7 +71,7 @@ def test_the_same_content_or_run_cannot_be_committed_twice(tmp_path: Path) -> No
     assert caught.value.hint
     with pytest.raises(LakeError):
         lake.commit_flows([], "run1", ["c"])
-    assert len(lake_rows(lake.path)) == 1
+    assert len(lake_rows(lake.name)) == 1
 
 
 def test_many_commits_with_checkpoints_stay_readable(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_many_commits_with_checkpoints_stay_readable(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake", create=True)
     for number in range(12):
         _add_run(lake, f"run{number:02}", [row(client_port=number + 1)], f"hash{number}")
-    assert len(lake_rows(lake.path)) == 12
+    assert len(lake_rows(lake.name)) == 12
     assert all(lake.has_content(f"hash{number}") for number in range(12))
     assert len(lake.snapshot().ingests) == 12
     assert lake.snapshot().version == 12
@@ -98,7 +99,7 @@ def test_a_torn_last_entry_is_set_aside(tmp_path: Path, content: bytes) -> None:
     assert not entry.exists()
     assert entry.with_name(f"torn-{entry.name}").read_bytes() == content
     _add_run(Lake(tmp_path / "lake"), "run2", [row(client_port=7)], "b")
-    assert len(lake_rows(lake.path)) == 2
+    assert len(lake_rows(lake.name)) == 2
 
 
 def test_a_whole_last_entry_stays(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_a_creation_that_was_cut_off_can_be_completed(tmp_path: Path, tables: tu
             (tmp_path / "lake" / name / LOG_FOLDER / f"{0:020d}.json").write_bytes(b"")
     lake = Lake(tmp_path / "lake", create=True)
     _add_run(lake, "run1", [row()], "a")
-    assert len(lake_rows(lake.path)) == 1
+    assert len(lake_rows(lake.name)) == 1
 
 
 def test_other_peoples_folders_are_left_alone(tmp_path: Path) -> None:
@@ -142,8 +143,8 @@ def test_a_lake_lives_in_any_folder(tmp_path: Path, name: str) -> None:
     """Spaces, glob characters, quotes and letters of any script in the path change nothing."""
     lake = Lake(tmp_path / name / "lake", create=True)
     _add_run(lake, "run1", [row()], "a")
-    _add_run(Lake(lake.path), "run2", [row(client_port=2)], "b")
-    assert {(found["cluster"], found["client_port"]) for found in lake_rows(lake.path)} == {
+    _add_run(Lake(lake.name), "run2", [row(client_port=2)], "b")
+    assert {(found["cluster"], found["client_port"]) for found in lake_rows(lake.name)} == {
         ("default", 40_000),
         ("default", 2),
     }
@@ -190,7 +191,7 @@ def test_hostile_cluster_names_stay_what_they_are(tmp_path: Path, name: str) -> 
     """A cluster's name comes back as it went in, from a folder inside the lake."""
     lake = Lake(tmp_path / "lake", create=True)
     _add_run(lake, "run1", [row(cluster=name)], "a")
-    assert [found["cluster"] for found in lake_rows(lake.path)] == [name]
+    assert [found["cluster"] for found in lake_rows(lake.name)] == [name]
     assert all(Path(part).resolve().is_relative_to(lake.folder("flows")) for part in lake.snapshot().flows)
 
 
