@@ -47,7 +47,7 @@ class SuggestOptions:
     learn_audit: bool = False
     include_system: bool = False
     workers: int | None = None
-    memory_limit_mb: int = 256
+    memory_limit_mb: int = 128
     progress: Progress = no_progress
 
 

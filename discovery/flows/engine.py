@@ -10,7 +10,7 @@ import duckdb
 
 
 @contextmanager
-def engine(memory_limit_mb: int = 256, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def engine(memory_limit_mb: int = 128, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield an in-memory connection; its temporary folder is removed at the end.
 
     Times are UTC whatever the machine's zone, and insertion order is not kept (every result is sorted by us).

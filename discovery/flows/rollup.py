@@ -6,6 +6,7 @@ prefixes past that, ports of scans collapse. The SQL is portable (ADR 0002); thi
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import duckdb
@@ -32,6 +33,10 @@ _WIDEST = (
 )
 
 _PER_END = ("standings", "peers", "levels", "lists", "failed")
+# What callers read after the rollup (discovery.flows.profile, and the edges themselves).
+_KEPT = frozenset({"cells", "edges", "governed"})
+_MADE = re.compile(r"CREATE OR REPLACE TEMP TABLE (\w+)")
+_READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 
 
 def _literal(time: datetime) -> str:
@@ -75,11 +80,29 @@ def roll_up(
         "wide": _WIDE,
         "widest": _WIDEST,
     }
-    for name, text in load_statements("rollup.sql").items():
-        for end in ("client", "server") if name in _PER_END else ("",):
-            connection.execute(fill(text, {**fields, "end": end}))
+    for text, unused in _plan(fields):
+        connection.execute(text)
+        for name in unused:
+            connection.execute(f"DROP TABLE {name}")
     found = connection.sql("SELECT * FROM edges ORDER BY edge, verdict, establishment, flow_records")
     return _as_edges(found.to_arrow_table())
+
+
+def _plan(fields: dict[str, str]) -> list[tuple[str, list[str]]]:
+    """Return the statements in order, each with the tables that nothing reads after it: they would only take memory."""
+    texts = [
+        fill(text, {**fields, "end": end})
+        for name, text in load_statements("rollup.sql").items()
+        for end in (("client", "server") if name in _PER_END else ("",))
+    ]
+    last = {
+        name: number
+        for number, text in enumerate(texts)
+        for name in (*_MADE.findall(text), *_READ.findall(text))
+        if name not in _KEPT
+    }
+    made = {name for text in texts for name in _MADE.findall(text)}
+    return [(text, sorted(name for name in made if last.get(name) == number)) for number, text in enumerate(texts)]
 
 
 def _register(connection: duckdb.DuckDBPyConnection, workloads: Workloads) -> None:

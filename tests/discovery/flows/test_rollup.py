@@ -522,3 +522,12 @@ def test_a_silent_address_is_not_learned_from_its_neighbour(tmp_path: Path, how:
     rows = [_stranger("9.9.9.1", establishment="established"), _stranger("9.9.9.2", establishment=shown)]
     edges = edges_of(tmp_path, rows)
     assert _told(edges) == [("accepted", "established", ("9.9.9.1",)), ("accepted", how, ("9.9.9.2",))]
+
+
+def test_what_nothing_reads_any_more_takes_no_memory(tmp_path: Path) -> None:
+    """After the rollup only what callers read is left; a table dropped too early would fail every other test."""
+    files = write_parts(tmp_path, [row(), row(verdict="denied", establishment=None, drop_reason="POLICY_DENIED")])
+    with engine(threads=1) as connection:
+        roll_up(connection, files, known_workloads())
+        left = connection.execute("SELECT table_name FROM duckdb_tables() WHERE temporary ORDER BY ALL").fetchall()
+    assert [name for (name,) in left] == ["cells", "edges", "governed", "workload_keys", "workload_of"]
