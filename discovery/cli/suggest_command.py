@@ -155,7 +155,7 @@ def _tell(done: Suggestion, output: str) -> None:
         isolates = sum(len(artifact.isolates) for artifact in one.artifacts)
         click.echo(
             f"{one.platform.dialect.value.capitalize():<11}{counted(len(one.artifacts), 'policy', 'policies')}, "
-            f"{counted(isolates, 'direction')} (for {one.platform})"
+            f"{counted(isolates, 'direction')} for {one.platform}"
         )
     errors = [item for item in done.diagnostics if item.level is Level.ERROR]
     for item in errors[:5]:
