@@ -5,11 +5,7 @@ Each test gives the input on which another tool went wrong and asserts what come
 
 from __future__ import annotations
 
-import hashlib
-import io
-import itertools
 import json
-import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from collectors.framing import BATCH, Framing, elements
+from collectors.framing import BATCH
 from discovery.app.options import SuggestOptions
 from discovery.cli.main import cli
 from discovery.learn.judge import Reason
@@ -48,6 +44,7 @@ from tests.estate import (
     text_of,
     world,
 )
+from tests.memory import peak_of_reading_an_array
 
 CLIENT_PORTS = (34_217, 51_764, 60_999)
 
@@ -501,35 +498,8 @@ def test_field_json_array_memory(tmp_path: Path) -> None:
         str(path.relative_to(folder / "output")): path.read_text("utf-8") for path in sorted(folder.rglob("*.yaml"))
     }
     assert array == lines.policies()
-    short, long = (_peak_of_reading_an_array(b'{"flow":{"uuid":"a"}}', batches * BATCH) for batches in (3, 12))
+    short, long = (peak_of_reading_an_array(b'{"flow":{"uuid":"a"}}', batches * BATCH) for batches in (3, 12))
     assert long < 1.25 * short, f"{long} bytes for four times the array that took {short}"
-
-
-class _Array(io.RawIOBase):
-    """A JSON array of one element again and again, made as it is read."""
-
-    def __init__(self, element: bytes, count: int) -> None:
-        """Repeat ``element``."""
-        self._pieces = itertools.chain([b"["], itertools.repeat(element + b",", count - 1), [element + b"]"])
-        self._rest = b""
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes."""
-        while len(self._rest) < size and (piece := next(self._pieces, None)) is not None:
-            self._rest += piece
-        block, self._rest = self._rest[:size], self._rest[size:]
-        return block
-
-
-def _peak_of_reading_an_array(element: bytes, count: int) -> int:
-    """Return the most memory that Python held at once while an array was cut into records."""
-    tracemalloc.start()
-    try:
-        batches = elements(_Array(element, count), Framing.ARRAY, hashlib.blake2b())
-        assert sum(len(batch) for batch in batches) == count
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_field_address_reuse(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from collectors.inventory import read_inventory
 from discovery.app.ingest import ingest
 from discovery.app.inputs import find_inputs
 from discovery.app.options import IngestOptions, SuggestOptions
@@ -19,6 +20,7 @@ from discovery.flows.rollup import roll_up
 from discovery.flows.workloads import Workloads, read_workloads
 from discovery.model.completeness import CaptureProfile, Completeness, Rejected
 from discovery.model.edge import Direction, Edge
+from discovery.model.inventory import Inventory
 from discovery.model.workload import WorkloadRef
 
 
@@ -31,6 +33,7 @@ class Evidence:
     completeness: Completeness
     profile: CaptureProfile
     governed: frozenset[tuple[WorkloadRef, Direction]] = frozenset()
+    inventory: Inventory | None = None
 
 
 def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> Evidence:
@@ -48,11 +51,12 @@ def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> E
     snapshots = [lake.snapshot(options.since, options.until) for lake in lakes]
     for snapshot in snapshots:
         accounts = accounts + read_accounts(snapshot)
-    workloads = read_workloads([file for snapshot in snapshots for file in snapshot.workloads])
+    inventory = read_inventory(options.inventory, options.cluster) if options.inventory else None
+    workloads = read_workloads([file for snapshot in snapshots for file in snapshot.workloads], inventory)
     flows = tuple(file for snapshot in snapshots for file in snapshot.flows)
     options.progress("rolling up", 0, 1)
     with engine(options.memory_limit_mb) as connection:
-        table = roll_up(connection, flows, workloads, since=options.since, until=options.until)
+        table = roll_up(connection, flows, workloads, since=options.since, until=options.until, inventory=inventory)
         profile = capture_profile(connection) if flows else CaptureProfile()
         ends = governed_ends(connection) if flows else ()
     options.progress("rolling up", 1, 1)
@@ -62,6 +66,7 @@ def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> E
         completeness=accounts,
         profile=profile,
         governed=_governed(ends, workloads),
+        inventory=inventory,
     )
 
 

@@ -39,6 +39,7 @@ class SuggestOptions:
     namespaces: tuple[str, ...] = ()
     platforms: dict[Dialect, Platform] = field(default_factory=lambda: parse_platforms([]))
     existing: Path | None = None
+    inventory: tuple[Path, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     cluster: str = "default"

@@ -11,6 +11,7 @@ from discovery.app.options import SuggestOptions
 from discovery.app.output import Written, publish, read_staged, stage
 from discovery.app.report import evidence_files, summary_json, summary_markdown
 from discovery.app.words import describe_incomplete, duration
+from discovery.flows.resolve import gone
 from discovery.flows.workloads import Workloads
 from discovery.learn.intents import Learned, Subjects, learn
 from discovery.learn.judge import Options, Ruling
@@ -20,6 +21,7 @@ from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.errors import IncompleteInputError, ReadBackError
 from discovery.model.intent import Dialect, Mode
+from discovery.model.inventory import Inventory
 from discovery.model.workload import WorkloadRef
 from discovery.verify.read import read_policies
 from discovery.verify.readback import check, covers
@@ -38,6 +40,7 @@ class Suggestion:
     profile: CaptureProfile
     existing: Existing
     workloads: Workloads
+    inventory: Inventory | None
     options: SuggestOptions
     written: Written
     diagnostics: tuple[Diagnostic, ...]
@@ -62,7 +65,7 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         Options(
             accept_inferred=options.accept_inferred, learn_audit=options.learn_audit or options.existing is not None
         ),
-        Subjects(namespaces=frozenset(options.namespaces), include_system=options.include_system),
+        Subjects(namespaces=frozenset(options.namespaces), include_system=options.include_system, gone=_gone(evidence)),
         existing.denied,
     )
     options.progress("learning", 1, 3)
@@ -81,10 +84,17 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
     )
     suggestion = Suggestion(
         folder=folder, learned=learned, rendered=rendered, completeness=evidence.completeness, profile=evidence.profile,
-        existing=existing, workloads=evidence.workloads, options=options,
+        existing=existing, workloads=evidence.workloads, inventory=evidence.inventory, options=options,
         written=Written(written=(), unchanged=(), retired=()), diagnostics=diagnostics,
     )  # fmt: skip
     return _write(suggestion)
+
+
+def _gone(evidence: Evidence) -> frozenset[WorkloadRef]:
+    """Return the workloads that the inventory, if there is one, does not have any more."""
+    if evidence.inventory is None:
+        return frozenset()
+    return gone(evidence.inventory, evidence.workloads.by_key.values())
 
 
 def _render(
@@ -134,6 +144,16 @@ def _cautions(
                     hint="learn from at least one full cycle of your traffic before enforcing",
                 )
             )
+    found += [
+        Diagnostic(
+            code="workload-gone",
+            level=Level.INFO,
+            subject=str(ref),
+            message="it was seen in the traffic, and the inventory does not have it any more: no rule names it",
+            hint="nothing to do if it was removed; else make the inventory again",
+        )
+        for ref in sorted(_gone(evidence))
+    ]
     if options.mode is Mode.ENFORCE:
         found += [
             Diagnostic(

@@ -286,6 +286,14 @@ def _input_section(suggestion: Suggestion) -> list[str]:
         lines += [f"  - {safe(f'{bad.file}:{bad.line}: {bad.reason}')}" for bad in account.rejected[:5]]
         lines += [f"  - {safe(text)}" for text in account.truncated[:5]]
     lines += [f"- Cannot be seen: {note}" for note in suggestion.profile.notes]
+    if suggestion.inventory is not None:
+        held = ", ".join(f"{count:,} {what}" for what, count in suggestion.inventory.counts().items())
+        lines.append(f"- Inventory of cluster {safe(suggestion.inventory.cluster)}: {held}")
+        away = [one.subject for one in suggestion.diagnostics if one.code == "workload-gone"]
+        if away:
+            more = f" and {len(away) - MAX_LISTED:,} more (summary.json)" if len(away) > MAX_LISTED else ""
+            names = ", ".join(safe(name) for name in away[:MAX_LISTED])
+            lines.append(f"- Gone by the time of the inventory, so without policy and rules: {names}{more}")
     return [*lines, ""]
 
 
@@ -445,6 +453,7 @@ def summary_json(suggestion: Suggestion) -> str:
             "platforms": [str(one.platform) for one in suggestion.rendered],
             "counts": dict(Counter(one.ruling.value for one in judged).most_common()),
             "completeness": _completeness_json(account),
+            "inventory": None if suggestion.inventory is None else suggestion.inventory.counts(),
             "captureProfile": _profile_json(suggestion),
             "isolated": [{"workload": str(workload), **per} for workload, per in _isolated(suggestion)],
             "files": {

@@ -30,6 +30,7 @@ Examples:
   discover suggest lake -o policies --namespace shop --namespace payments
   discover suggest lake -o policies --dialect kubernetes --platform 'kubernetes=1.31;enforcer=calico'
   discover suggest lake -o policies --existing manifests/ --since 2026-11-01
+  discover suggest lake -o policies --inventory cluster.yaml
 
 Monitor mode (the default) writes files that change no verdict when they are applied. Read summary.md first.
 Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written unless --allow-partial).
@@ -67,6 +68,13 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written un
     help="Manifests of the policies that the cluster has now.",
 )
 @click.option(
+    "--inventory",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Objects of the cluster from kubectl get ... -A -o yaml (or json); may be repeated.",
+)
+@click.option(
     "--platform",
     "platforms",
     multiple=True,
@@ -93,6 +101,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
     mode: str,
     namespaces: tuple[str, ...],
     existing: Path | None,
+    inventory: tuple[Path, ...],
     platforms: tuple[str, ...],
     since: datetime | None,
     until: datetime | None,
@@ -121,6 +130,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
             mode=Mode(mode),
             namespaces=namespaces,
             existing=existing,
+            inventory=inventory,
             platforms=parse_platforms(platforms),
             since=since,
             until=until,

@@ -13,9 +13,11 @@ import duckdb
 import pyarrow as pa
 
 from discovery.flows.engine import parquet
+from discovery.flows.resolve import resolved_flows
 from discovery.flows.schema import EDGES
 from discovery.flows.statements import fill, load_statements
 from discovery.flows.workloads import Workloads
+from discovery.model.inventory import Inventory
 
 MAX_ADDRESSES = 1_024
 MAX_WORDS = 64
@@ -65,13 +67,17 @@ def roll_up(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    inventory: Inventory | None = None,
 ) -> pa.Table:
-    """Return the EDGES of part files, sorted by their key. No files give no edges."""
+    """Return the EDGES of part files, sorted by their key. No files give no edges.
+
+    An inventory resolves ends that the source did not; ``workloads`` must hold its workloads, too.
+    """
     if not flows:
         return EDGES.empty_table()
     _register(connection, workloads)
     fields = {
-        "flows": parquet(flows),
+        "flows": parquet(flows) if inventory is None else resolved_flows(connection, parquet(flows), inventory),
         "where": _where(since, until),
         "where_f": _where(since, until, "f."),
         "collapse_ports": str(COLLAPSE_PORTS),

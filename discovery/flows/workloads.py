@@ -14,7 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from discovery.flows.resolve import endpoint_of, workload_rows_of
 from discovery.flows.schema import WORKLOADS
+from discovery.model.inventory import Inventory
 from discovery.model.workload import Labels, WorkloadRef, WorkloadVersion
 
 _STRENGTH = {"reported": 3, "pod-name": 2, "labels": 1, "namespace": 0}
@@ -155,12 +157,35 @@ def _version_order(version: WorkloadVersion) -> tuple[Any, ...]:
     return version.ref, version.labels, account is not None, account or "", version.valid_from, version.namespace_labels
 
 
-def read_workloads(files: Iterable[str]) -> Workloads:
-    """Return the workloads of a lake's WORKLOADS parts."""
+def read_workloads(files: Iterable[str], inventory: Inventory | None = None) -> Workloads:
+    """Return the workloads of a lake's WORKLOADS parts, and those of an inventory.
+
+    What a source saw of a workload that the inventory shows, with fewer labels, was a partial view and no version.
+    """
     tables = [pq.ParquetFile(file).read().select(WORKLOADS.names) for file in files]
-    if not tables:
-        return Workloads(ref_of={}, versions=())
-    table = pa.concat_tables(tables)
-    for name in ("valid_from", "valid_to"):
-        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
-    return unify(table.to_pylist())
+    seen: list[dict[str, Any]] = []
+    if tables:
+        table = pa.concat_tables(tables)
+        for name in ("valid_from", "valid_to"):
+            table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
+        seen = table.to_pylist()
+    if inventory is None:
+        return unify(seen)
+    return _without_partial_views(unify([*seen, *workload_rows_of(inventory)]), inventory)
+
+
+def _without_partial_views(workloads: Workloads, inventory: Inventory) -> Workloads:
+    """Drop versions that carry a part of the labels of a version that the inventory proves."""
+    infos = [endpoint_of(one, inventory) for one in inventory.members]
+    proven: dict[tuple[str, str], set[Labels]] = {}
+    for info in infos:
+        proven.setdefault((info.namespace, info.workload_name), set()).add(Labels.of(info.labels))
+
+    def partial(version: WorkloadVersion) -> bool:
+        whole = proven.get((version.ref.namespace, version.ref.name), set())
+        return version.ref.cluster == inventory.cluster and any(
+            labels != version.labels and labels.matches(version.labels) for labels in whole
+        )
+
+    kept = tuple(version for version in workloads.versions if not partial(version))
+    return Workloads(ref_of=workloads.ref_of, versions=kept)

@@ -34,14 +34,17 @@ class Learned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subjects:
-    """Which workloads get policies: those of ``namespaces`` (empty = all), system ones only on request."""
+    """Which workloads get policies: those of ``namespaces`` (empty = all), system ones only on request, and none
+    that is ``gone``.
+    """
 
     namespaces: frozenset[str] = frozenset()
     include_system: bool = False
+    gone: frozenset[WorkloadRef] = frozenset()
 
     def take(self, workload: WorkloadRef) -> bool:
         """Say whether a workload gets policies."""
-        if self.namespaces and workload.namespace not in self.namespaces:
+        if workload in self.gone or (self.namespaces and workload.namespace not in self.namespaces):
             return False
         return self.include_system or not is_system(workload)
 
@@ -63,7 +66,9 @@ def learn(
     split = [piece for edge in given for piece in split_external(edge, nodes)]
     explicit_denies |= {piece for edge in explicit_denies for piece in split_external(edge, nodes)}
     addresses = {direction: entity_addresses(split, direction) for direction in Direction}
-    judged = tuple(_selectable(_judge(edge, options, explicit_denies), choices) for edge in split)
+    judged = tuple(
+        _selectable(_present(_judge(edge, options, explicit_denies), subjects.gone), choices) for edge in split
+    )
     graph = build_graph(judged, choices)
     resolvers = find_resolvers(judged, choices)
     intents: list[PolicyIntent] = []
@@ -110,6 +115,13 @@ def _judge(edge: Edge, options: Options, explicit_denies: frozenset[Edge]) -> Ju
     if edge in explicit_denies:
         return Judged(edge=edge, ruling=Ruling.REVIEW, reason=Reason.EXPLICIT_DENY)
     return judge(edge, options)
+
+
+def _present(one: Judged, gone: frozenset[WorkloadRef]) -> Judged:
+    """Leave an accepted edge of a workload that is gone to review: a rule for it would select nothing."""
+    if one.ruling is not Ruling.REVIEW and gone & {one.edge.client.workload, one.edge.server.workload}:
+        return Judged(edge=one.edge, ruling=Ruling.REVIEW, reason=Reason.GONE)
+    return one
 
 
 def _selectable(one: Judged, choices: Mapping[WorkloadRef, Choice]) -> Judged:

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     LINK_LOCAL = "link-local"
     EXTERNAL_LIMIT = "too-many-external-addresses"
     NOT_SELECTABLE = "peer-not-selectable"
+    GONE = "workload-gone"
 
 
 EXPLANATIONS = {
@@ -59,6 +60,7 @@ EXPLANATIONS = {
     Reason.LINK_LOCAL: "link-local or multicast housekeeping, which policies do not govern",
     Reason.EXTERNAL_LIMIT: "more external addresses than a reviewable list (1,024) can hold",
     Reason.NOT_SELECTABLE: "nothing tells one of its ends apart from other workloads",
+    Reason.GONE: "one of its ends is gone: the inventory does not have it any more",
 }
 
 # ICMP errors (RFC 792, RFC 4443) and neighbour discovery (RFC 4861).

@@ -1,0 +1,313 @@
+"""Kubernetes objects from files: what ``kubectl get pods,services,... -A -o yaml`` (or ``json``) prints.
+
+Source: Kubernetes API v1, apps/v1, batch/v1 and discovery.k8s.io/v1, 1.31 to 1.34. Objects of other kinds are
+passed over; an object of a kind that is read but does not fit its shape is an error with its place, because an
+inventory with holes would make a workload look as if it did not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from collectors.inventory_wire import (
+    Container,
+    EndpointSlice,
+    JobSpec,
+    Metadata,
+    NamespaceObject,
+    NodeObject,
+    PodObject,
+    PodSpec,
+    ReplicaSetObject,
+    ServiceObject,
+    TemplateObject,
+)
+from discovery.flows.addresses import canonical_address
+from discovery.flows.identity import VOLATILE_KEYS
+from discovery.model.errors import InputError
+from discovery.model.inventory import Inventory, NamedPort, Node, Pod, Service, ServicePort, Template
+from discovery.model.workload import Labels
+
+# The loader in C is an order of magnitude faster; the one in Python stands in where the library was built without it.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_ENDED = ("Succeeded", "Failed")
+_CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "ReplicaSet")
+_HINT = (
+    "make it with: kubectl get -A -o yaml pods,services,endpointslices,namespaces,nodes,deployments,replicasets,"
+    "statefulsets,daemonsets,jobs,cronjobs"
+)
+
+
+def read_inventory(paths: Iterable[Path], cluster: str) -> Inventory:
+    """Return the inventory that files hold together: each is YAML documents or JSON, objects or lists of objects.
+
+    Raises :class:`InputError` for a file that cannot be read or parsed and for an object that does not fit its kind.
+    """
+    objects: dict[tuple[str, str, str], Any] = {}
+    for path in paths:
+        for place, found in _objects(path):
+            kind = found.get("kind")
+            reader = _KINDS.get(kind) if isinstance(kind, str) else None
+            if reader is None:
+                continue
+            try:
+                typed = msgspec.convert(_without_nulls(found), reader)
+            except (msgspec.ValidationError, ValueError) as error:
+                raise InputError(f"{place}: a {kind} that is none: {error}", hint=_HINT) from error
+            objects[str(kind), typed.metadata.namespace, typed.metadata.name] = typed  # the file named last counts
+    try:
+        return _assemble(objects, cluster)
+    except ValueError as error:
+        raise InputError(f"inventory: {error}", hint=_HINT) from error
+
+
+def _objects(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the objects of a file with their places; lists are opened."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", hint="check the path and its permissions") from error
+    try:
+        documents: list[Any]
+        if raw.lstrip()[:1] in (b"{", b"["):
+            documents = [msgspec.json.decode(raw)]
+        else:
+            documents = list(yaml.load_all(raw, Loader=_LOADER))
+    except (msgspec.MsgspecError, yaml.YAMLError, ValueError, RecursionError) as error:
+        text = " ".join(str(error).split())[:300]
+        raise InputError(f"{path}: neither YAML nor JSON: {text}", hint=_HINT) from error
+    seen = 0
+    for document in documents:
+        items = document if isinstance(document, list) else [document]
+        for item in items:
+            if isinstance(item, Mapping) and isinstance(item.get("items"), list):
+                items_of = [(_item_kind(item), child) for child in item["items"]]
+            else:
+                items_of = [(None, item)]
+            for kind, child in items_of:
+                seen += 1
+                if isinstance(child, Mapping):
+                    yield f"{path}: object {seen}", {"kind": kind, **child} if kind else child
+                elif child is not None:
+                    raise InputError(f"{path}: object {seen} is no object", hint=_HINT)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return a value without members that are null: to Kubernetes they are not there."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
+    return [_without_nulls(member) for member in value] if isinstance(value, list) else value
+
+
+def _item_kind(listed: Mapping[str, Any]) -> str | None:
+    """Return the kind of the items of a typed list (``PodList``), whose items carry none; None for ``List``."""
+    kind = listed.get("kind")
+    return kind.removesuffix("List") or None if isinstance(kind, str) and kind != "List" else None
+
+
+_KINDS: dict[str, type[Any]] = {
+    "Pod": PodObject,
+    "Service": ServiceObject,
+    "EndpointSlice": EndpointSlice,
+    "Node": NodeObject,
+    "Namespace": NamespaceObject,
+    "ReplicaSet": ReplicaSetObject,
+    **{kind: TemplateObject for kind in _CONTROLLERS if kind != "ReplicaSet"},
+}
+
+
+def _assemble(objects: Mapping[tuple[str, str, str], Any], cluster: str) -> Inventory:
+    """Return the inventory of typed objects. Raises ``ValueError`` for a time or an address that is none."""
+
+    def of_kind(kind: str) -> list[Any]:
+        return [objects[key] for key in sorted(objects) if key[0] == kind]
+
+    owners = _Owners(objects)
+    pods = tuple(_pod(one, owners) for one in of_kind("Pod"))
+    slices: dict[tuple[str, str], list[EndpointSlice]] = {}
+    for one in of_kind("EndpointSlice"):
+        service = one.metadata.labels.get("kubernetes.io/service-name")
+        if service:
+            slices.setdefault((one.metadata.namespace, service), []).append(one)
+    times = [_microseconds(one.metadata.creation_timestamp, 0) for one in objects.values()]
+    ends = [pod.ended for pod in pods if pod.ended is not None]
+    return Inventory(
+        cluster=cluster,
+        pods=pods,
+        templates=tuple(
+            template
+            for kind in _CONTROLLERS
+            for one in of_kind(kind)
+            if (template := _template(kind, one, owners)) is not None
+        ),
+        services=tuple(
+            _service(one, slices.get((one.metadata.namespace, one.metadata.name), [])) for one in of_kind("Service")
+        ),
+        nodes=tuple(
+            Node(
+                name=one.metadata.name,
+                addresses=_addresses(a.address for a in one.status.addresses if a.type in ("InternalIP", "ExternalIP")),
+                created=_microseconds(one.metadata.creation_timestamp, 0),
+            )
+            for one in of_kind("Node")
+        ),
+        namespaces={one.metadata.name: Labels.of(one.metadata.labels) for one in of_kind("Namespace")},
+        taken=max([*times, *ends], default=0),
+    )
+
+
+class _Owners:
+    """Finds the workload behind a pod: the controller at the top of its chain of owners."""
+
+    def __init__(self, objects: Mapping[tuple[str, str, str], Any]) -> None:
+        """Look owners up in the objects."""
+        self._objects = objects
+
+    def top(self, kind: str, metadata: Metadata) -> tuple[str, str]:
+        """Return ``(kind, name)`` of the topmost known controller of an object: itself when it has none."""
+        name = metadata.name
+        for _ in range(8):  # a chain that goes on for ever is no chain
+            owner = next((one for one in metadata.owner_references if one.controller), None)
+            if owner is None or owner.kind not in _CONTROLLERS:
+                return kind, name
+            child_hash = metadata.labels.get("pod-template-hash")
+            kind, name = owner.kind, owner.name
+            found = self._objects.get((kind, metadata.namespace, name))
+            if found is None:
+                return self._unseen(kind, name, child_hash)
+            metadata = found.metadata
+        return kind, name
+
+    @staticmethod
+    def _unseen(kind: str, name: str, template_hash: str | None) -> tuple[str, str]:
+        """Return the workload behind an owner that the inventory lacks: a ReplicaSet that carries the template's hash
+        in its name belongs to a Deployment, which names its ReplicaSets so.
+        """
+        if kind == "ReplicaSet" and template_hash and name.endswith(f"-{template_hash}"):
+            return "Deployment", name.removesuffix(f"-{template_hash}")
+        return kind, name
+
+
+def _pod(one: PodObject, owners: _Owners) -> Pod:
+    """Return a pod."""
+    created = _microseconds(one.metadata.creation_timestamp, 0)
+    kind, name = owners.top("Pod", one.metadata)
+    ips = [one.status.pod_ip, *(ip.ip for ip in one.status.pod_ips)]
+    return Pod(
+        namespace=one.metadata.namespace,
+        name=one.metadata.name,
+        labels=_labels(one.metadata),
+        service_account=one.spec.service_account_name or "default",
+        owner_kind=kind,
+        owner_name=name,
+        addresses=_addresses(ip for ip in ips if ip),
+        host_network=one.spec.host_network,
+        created=created,
+        ended=_ended(one, created),
+        ports=_named_ports(one.spec.containers),
+    )
+
+
+def _ended(one: PodObject, created: int) -> int | None:
+    """Return when the last container of a pod that is over ended, or None while the pod runs."""
+    if one.status.phase not in _ENDED:
+        return None
+    states = [status.state.terminated for status in one.status.container_statuses if status.state is not None]
+    ends = [_microseconds(state.finished_at, created) for state in states if state is not None]
+    return max(ends, default=created)
+
+
+def _labels(metadata: Metadata) -> Labels:
+    """Return the labels that are not volatile by their name."""
+    return Labels.of({key: value for key, value in metadata.labels.items() if key not in VOLATILE_KEYS})
+
+
+def _named_ports(containers: Iterable[Container]) -> tuple[NamedPort, ...]:
+    """Return the named ports of containers, sorted."""
+    found = {
+        NamedPort(name=port.name, protocol=port.protocol, number=port.container_port)
+        for container in containers
+        for port in container.ports
+        if port.name
+    }
+    return tuple(sorted(found))
+
+
+def _template(kind: str, one: TemplateObject | ReplicaSetObject, owners: _Owners) -> Template | None:
+    """Return what a controller makes, or None when another controller stands above it."""
+    if owners.top(kind, one.metadata) != (kind, one.metadata.name):
+        return None
+    spec = one.spec.job_template.spec if one.spec.job_template is not None else one.spec
+    template = spec.template if isinstance(spec, JobSpec) or spec.template is not None else None
+    pod: PodSpec = template.spec if template is not None else PodSpec()
+    return Template(
+        namespace=one.metadata.namespace,
+        kind=kind,
+        name=one.metadata.name,
+        labels=_labels(template.metadata) if template is not None else Labels(),
+        service_account=pod.service_account_name or "default",
+        created=_microseconds(one.metadata.creation_timestamp, 0),
+    )
+
+
+def _service(one: ServiceObject, slices: Iterable[EndpointSlice]) -> Service:
+    """Return a Service. One of type ExternalName has no address."""
+    spec = one.spec
+    own = [
+        spec.cluster_ip,
+        *spec.cluster_ips,
+        *spec.external_ips,
+        *(given.ip for given in one.status.load_balancer.ingress),
+    ]
+    backends = {
+        (_address(address), port.name, port.port)
+        for piece in slices
+        for endpoint in piece.endpoints
+        for address in endpoint.addresses
+        for port in piece.ports
+        if piece.address_type in ("IPv4", "IPv6") and port.port is not None
+    }
+    return Service(
+        namespace=one.metadata.namespace,
+        name=one.metadata.name,
+        addresses=_addresses(address for address in own if address and address != "None"),
+        selector=Labels.of(spec.selector) if spec.selector else None,
+        ports=tuple(
+            ServicePort(
+                name=port.name,
+                protocol=port.protocol,
+                number=port.port,
+                target=port.port if port.target_port is None or port.target_port in (0, "") else port.target_port,
+            )
+            for port in spec.ports
+        ),
+        created=_microseconds(one.metadata.creation_timestamp, 0),
+        backends=tuple(sorted(backends)),
+    )
+
+
+def _addresses(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return canonical addresses, each once, in order."""
+    return tuple(dict.fromkeys(_address(text) for text in texts))
+
+
+def _address(text: str) -> str:
+    """Return a canonical address. Raises ``ValueError`` when the text is none."""
+    found = canonical_address(text)
+    if found is None:
+        raise ValueError(f"{text[:64]!r} is not an IP address")
+    return found
+
+
+def _microseconds(time: datetime | None, default: int) -> int:
+    """Return a time in microseconds since 1970; one without a zone is UTC."""
+    if time is None:
+        return default
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    return int(time.timestamp() * 1_000_000)

@@ -1,0 +1,290 @@
+"""Resolves addresses by an inventory: what a snapshot proves of an address, and from when on.
+
+An address is proven from the creation of the object that has it to its end. Where two objects claim an address at
+one time nothing is proven. A Service's address stands for its backends, each with its own port. What a source resolved
+itself is never overruled: only ends that it left unresolved, or took for external, are looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import duckdb
+import pyarrow as pa
+
+from discovery.flows.addresses import bounding_prefix
+from discovery.flows.identity import EndpointInfo, workload_endpoint
+from discovery.flows.schema import FLOWS
+from discovery.model.inventory import Inventory, Pod, Service, ServicePort, Template
+from discovery.model.workload import EndpointKind, WorkloadRef
+
+_FOREVER = 1 << 62
+_API_SERVER = ("default", "kubernetes")
+
+_CLAIMS = pa.schema(
+    [
+        ("address", pa.string()), ("valid_from", pa.int64()), ("valid_to", pa.int64()), ("kind", pa.string()),
+        ("identity", pa.int64()), ("pod", pa.string()),
+    ]
+)  # fmt: skip
+_BACKENDS = pa.schema(
+    [
+        ("address", pa.string()), ("protocol", pa.string()), ("port", pa.int32()), ("valid_from", pa.int64()),
+        ("kind", pa.string()), ("identity", pa.int64()), ("target_address", pa.string()), ("target_port", pa.int32()),
+        ("prefix", pa.string()), ("namespace", pa.string()), ("name", pa.string()),
+    ]
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Claim:
+    """An address is this endpoint in [valid_from, valid_to), in microseconds since 1970."""
+
+    address: str
+    valid_from: int
+    valid_to: int
+    kind: str
+    identity: int | None = None
+    pod: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Backend:
+    """What stands behind a Service's address and port from ``valid_from`` on."""
+
+    address: str
+    protocol: str
+    port: int
+    valid_from: int
+    kind: str
+    identity: int | None
+    target_address: str | None
+    target_port: int
+    prefix: str | None
+    namespace: str
+    name: str
+
+
+def endpoint_of(one: Pod | Template, inventory: Inventory) -> EndpointInfo:
+    """Return the endpoint that a pod, or a pod of a controller, is."""
+    kind, name = (one.owner_kind, one.owner_name) if isinstance(one, Pod) else (one.kind, one.name)
+    labels = inventory.namespaces.get(one.namespace)
+    return workload_endpoint(
+        cluster=inventory.cluster,
+        namespace=one.namespace,
+        pod=one.name if isinstance(one, Pod) else None,
+        labels=one.labels.as_dict(),
+        service_account=one.service_account,
+        namespace_labels=labels.as_dict() if labels is not None else None,
+        workloads=[(name, kind)],
+    )
+
+
+def claims(inventory: Inventory) -> tuple[Claim, ...]:
+    """Return what the addresses of pods and nodes are, without the times at which two objects claim one."""
+    found: dict[str, list[Claim]] = {}
+    for pod in inventory.pods:
+        if pod.host_network or pod.ended == pod.created:
+            continue
+        info = endpoint_of(pod, inventory)
+        for address in pod.addresses:
+            claim = Claim(
+                address=address,
+                valid_from=pod.created,
+                valid_to=_FOREVER if pod.ended is None else pod.ended,
+                kind=info.kind.value,
+                identity=info.identity,
+                pod=pod.name,
+            )
+            found.setdefault(address, []).append(claim)
+    for node in inventory.nodes:
+        for address in node.addresses:
+            claim = Claim(
+                address=address, valid_from=node.created, valid_to=_FOREVER, kind=EndpointKind.REMOTE_NODE.value
+            )
+            found.setdefault(address, []).append(claim)
+    return tuple(sorted(claim for given in found.values() for claim in undisputed(given)))
+
+
+def undisputed(given: Iterable[Claim]) -> list[Claim]:
+    """Return the claims on one address, cut to the times at which there is exactly one."""
+    rows = sorted(set(given))
+    cuts = sorted({time for claim in rows for time in (claim.valid_from, claim.valid_to)})
+    found: list[Claim] = []
+    for start, end in pairwise(cuts):
+        active = [claim for claim in rows if claim.valid_from <= start and claim.valid_to >= end]
+        if len(active) != 1:
+            continue
+        (one,) = active
+        last = found[-1] if found else None
+        if last is not None and last.valid_to == start and _same(last, one):
+            found[-1] = _cut(one, last.valid_from, end)
+        else:
+            found.append(_cut(one, start, end))
+    return found
+
+
+def _same(one: Claim, other: Claim) -> bool:
+    """Say whether two claims say the same of their address."""
+    return (one.kind, one.identity, one.pod) == (other.kind, other.identity, other.pod)
+
+
+def _cut(claim: Claim, start: int, end: int) -> Claim:
+    """Return a claim for another time."""
+    return Claim(
+        address=claim.address, valid_from=start, valid_to=end, kind=claim.kind, identity=claim.identity, pod=claim.pod
+    )
+
+
+def backends(inventory: Inventory) -> tuple[Backend, ...]:
+    """Return what stands behind the addresses of Services: workloads, the API server, or addresses outside."""
+    return tuple(
+        sorted(
+            {
+                backend
+                for service in inventory.services
+                for port in service.ports
+                for address in service.addresses
+                for backend in _behind(service, port, address, inventory)
+            },
+            key=repr,
+        )
+    )
+
+
+def _behind(service: Service, port: ServicePort, address: str, inventory: Inventory) -> Iterable[Backend]:
+    """Yield the backends of one address and port of a Service."""
+
+    def backend(
+        kind: EndpointKind, target_port: int, since: int, *, identity: int | None = None, target: str | None = None
+    ) -> Backend:
+        outside = kind is EndpointKind.EXTERNAL and target is not None
+        return Backend(
+            address=address, protocol=port.protocol, port=port.number, valid_from=since, kind=kind.value,
+            identity=identity, target_address=target, target_port=target_port,
+            prefix=bounding_prefix(target) if outside and target is not None else None,
+            namespace=service.namespace, name=service.name,
+        )  # fmt: skip
+
+    if service.selector is not None:
+        for pod in inventory.pods:
+            if pod.namespace != service.namespace or pod.host_network or not pod.labels.matches(service.selector):
+                continue
+            number = _target(port, pod)
+            if number is not None:
+                identity = endpoint_of(pod, inventory).identity
+                yield backend(EndpointKind.WORKLOAD, number, max(service.created, pod.created), identity=identity)
+        return
+    is_api = (service.namespace, service.name) == _API_SERVER
+    for target, name, number in service.backends:
+        if name == port.name:
+            kind = EndpointKind.KUBE_APISERVER if is_api else EndpointKind.EXTERNAL
+            yield backend(kind, number, service.created, target=target)
+
+
+def _target(port: ServicePort, pod: Pod) -> int | None:
+    """Return the number of a Service port's target at a pod; None when the pod has no port of that name."""
+    if isinstance(port.target, int):
+        return port.target
+    found = [own.number for own in pod.ports if own.name == port.target and own.protocol == port.protocol]
+    return found[0] if found else None
+
+
+def workload_rows_of(inventory: Inventory) -> list[dict[str, object]]:
+    """Return the workloads of an inventory as rows of WORKLOADS (times in microseconds), for :func:`unify`."""
+    rows: list[dict[str, object]] = []
+    for one in inventory.members:
+        info = endpoint_of(one, inventory)
+        ended = one.ended if isinstance(one, Pod) else None
+        rows.append(
+            {
+                "identity": info.identity,
+                "cluster": inventory.cluster,
+                "namespace": info.namespace,
+                "kind": info.workload_kind,
+                "name": info.workload_name,
+                "name_source": info.name_source,
+                "labels": list(info.labels),
+                "service_account": info.service_account,
+                "namespace_labels": list(info.namespace_labels),
+                "valid_from": one.created,
+                "valid_to": max(inventory.taken if ended is None else ended, one.created),
+            }
+        )
+    return rows
+
+
+def gone(inventory: Inventory, refs: Iterable[WorkloadRef]) -> frozenset[WorkloadRef]:
+    """Return the workloads that the inventory does not have any more.
+
+    Only the namespaces of which it shows pods or controllers can tell: a file of one namespace says nothing of others.
+    """
+    here = {(info.namespace, info.workload_name) for info in _infos(inventory)}
+    told = {one.namespace for one in inventory.members} | (set(inventory.namespaces) if inventory.pods else set())
+    return frozenset(
+        ref
+        for ref in refs
+        if ref.cluster == inventory.cluster and ref.namespace in told and (ref.namespace, ref.name) not in here
+    )
+
+
+def _infos(inventory: Inventory) -> Iterable[EndpointInfo]:
+    """Yield the endpoints that exist: controllers, and pods that run."""
+    for one in inventory.members:
+        if not isinstance(one, Pod) or one.ended is None:
+            yield endpoint_of(one, inventory)
+
+
+def resolved_flows(connection: duckdb.DuckDBPyConnection, scan: str, inventory: Inventory) -> str:
+    """Create the view ``resolved_flows`` over a scan of FLOWS, and return its name.
+
+    Rows of the inventory's cluster get the ends that it proves; a record of a Service's address becomes one row per
+    workload behind it.
+    """
+    for name, rows, schema in (
+        ("inventory_claims", claims(inventory), _CLAIMS),
+        ("inventory_backends", backends(inventory), _BACKENDS),
+    ):
+        given = {field: [getattr(row, field) for row in rows] for field in schema.names}
+        connection.register("given_rows", pa.table(given, schema=schema))
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT DISTINCT * FROM given_rows")
+        connection.unregister("given_rows")
+    replaced = {
+        "client_kind": "coalesce(c.kind, f.client_kind)",
+        "client_identity": "CASE WHEN c.kind IS NULL THEN f.client_identity ELSE c.identity END",
+        "client_pod": "CASE WHEN c.kind IS NULL THEN f.client_pod ELSE c.pod END",
+        "client_prefix": "CASE WHEN c.kind IS NULL THEN f.client_prefix END",
+        "server_kind": "coalesce(s.kind, b.kind, f.server_kind)",
+        "server_identity": "CASE WHEN s.kind IS NOT NULL THEN s.identity WHEN b.kind IS NOT NULL THEN b.identity "
+        "ELSE f.server_identity END",
+        "server_pod": "CASE WHEN s.kind IS NOT NULL THEN s.pod WHEN b.kind IS NULL THEN f.server_pod END",
+        "server_prefix": "CASE WHEN s.kind IS NOT NULL THEN NULL WHEN b.kind IS NOT NULL THEN b.prefix "
+        "ELSE f.server_prefix END",
+        "server_address": "CASE WHEN b.target_address IS NOT NULL THEN b.target_address ELSE f.server_address END",
+        "server_port": "CASE WHEN b.kind IS NOT NULL THEN b.target_port ELSE f.server_port END",
+        "service_address": "CASE WHEN b.kind IS NOT NULL THEN f.server_address ELSE f.service_address END",
+        "service_port": "CASE WHEN b.kind IS NOT NULL THEN f.server_port ELSE f.service_port END",
+        "service_namespace": "coalesce(b.namespace, f.service_namespace)",
+        "service_name": "coalesce(b.name, f.service_name)",
+    }
+    columns = ", ".join(
+        f"{replaced[name]} AS {name}" if name in replaced else f"f.{name} AS {name}" for name in FLOWS.names
+    )
+    cluster = inventory.cluster.replace("'", "''")
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP VIEW resolved_flows AS
+        SELECT {columns}
+        FROM {scan} f
+        LEFT JOIN inventory_claims c ON f.cluster = '{cluster}' AND f.client_kind IN ('unresolved', 'external')
+            AND c.address = f.client_address
+            AND epoch_us(f.time) >= c.valid_from AND epoch_us(f.time) < c.valid_to
+        LEFT JOIN inventory_claims s ON f.cluster = '{cluster}' AND f.server_kind IN ('unresolved', 'external')
+            AND s.address = f.server_address
+            AND epoch_us(f.time) >= s.valid_from AND epoch_us(f.time) < s.valid_to
+        LEFT JOIN inventory_backends b ON f.cluster = '{cluster}' AND f.server_kind IN ('unresolved', 'external')
+            AND s.kind IS NULL AND b.address = f.server_address AND b.protocol = f.protocol
+            AND b.port = f.server_port AND epoch_us(f.time) >= b.valid_from"""
+    )
+    return "resolved_flows"

@@ -1,0 +1,114 @@
+"""What a cluster says it has: pods, Services and nodes of one snapshot, reduced to what policy discovery needs.
+
+Times are microseconds since 1970 UTC. Addresses are canonical text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from discovery.model.workload import Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class NamedPort:
+    """A port that a container declares under a name."""
+
+    name: str
+    protocol: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """One pod. ``ended`` is None while it runs; a pod that ended without telling when has ``ended`` equal to
+    ``created``, so that it proves no address.
+    """
+
+    namespace: str
+    name: str
+    labels: Labels
+    service_account: str
+    owner_kind: str
+    owner_name: str
+    addresses: tuple[str, ...]
+    host_network: bool
+    created: int
+    ended: int | None = None
+    ports: tuple[NamedPort, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A controller and the pods it makes: a workload that exists though no pod of it may run now."""
+
+    namespace: str
+    kind: str
+    name: str
+    labels: Labels
+    service_account: str
+    created: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePort:
+    """One port of a Service. ``target`` is a number, or the name of a container port."""
+
+    name: str
+    protocol: str
+    number: int
+    target: int | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One Service. ``addresses`` are those that clients use: cluster IPs, external IPs, load balancers.
+
+    ``selector`` is None when the Service has none; ``backends`` are then the addresses of its EndpointSlices, with
+    the number of each named port.
+    """
+
+    namespace: str
+    name: str
+    addresses: tuple[str, ...]
+    selector: Labels | None
+    ports: tuple[ServicePort, ...]
+    created: int
+    backends: tuple[tuple[str, str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node and its own addresses."""
+
+    name: str
+    addresses: tuple[str, ...]
+    created: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """One snapshot of one cluster. ``taken`` is the latest time that any of its objects names."""
+
+    cluster: str
+    pods: tuple[Pod, ...] = ()
+    templates: tuple[Template, ...] = ()
+    services: tuple[Service, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    namespaces: dict[str, Labels] = field(default_factory=dict)
+    taken: int = 0
+
+    @property
+    def members(self) -> tuple[Pod | Template, ...]:
+        """Return everything that shows a workload."""
+        return (*self.pods, *self.templates)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many objects of each kind it holds."""
+        return {
+            "pods": len(self.pods),
+            "controllers": len(self.templates),
+            "services": len(self.services),
+            "nodes": len(self.nodes),
+            "namespaces": len(self.namespaces),
+        }

@@ -1,0 +1,259 @@
+"""Kubernetes objects from files: every shape that kubectl prints, and what is none."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collectors.inventory import read_inventory
+from discovery.model.errors import InputError
+from discovery.model.inventory import Inventory, NamedPort, Pod, ServicePort
+from discovery.model.workload import Labels
+
+_CREATED = "2026-11-01T00:00:00Z"
+_MICROSECONDS = 1_793_491_200_000_000
+
+
+def _object(kind: str, name: str, namespace: str = "shop", **parts: Any) -> dict[str, Any]:
+    """Return an object; ``owner`` and ``labels`` go to its metadata."""
+    metadata: dict[str, Any] = {"name": name, "namespace": namespace, "creationTimestamp": _CREATED}
+    if "owner" in parts:
+        owner_kind, owner_name = parts.pop("owner")
+        metadata["ownerReferences"] = [{"kind": owner_kind, "name": owner_name, "controller": True}]
+    metadata["labels"] = parts.pop("labels", {})
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **parts}
+
+
+def _pod(name: str = "web-0", *addresses: str, **parts: Any) -> dict[str, Any]:
+    """Return a pod that runs."""
+    status = {"phase": "Running", "podIPs": [{"ip": address} for address in addresses or ("10.0.0.1",)]}
+    return _object("Pod", name, **{"status": status, **parts})
+
+
+def _read(tmp_path: Path, *objects: Any, name: str = "objects.json") -> Inventory:
+    """Return the inventory of objects in one JSON list."""
+    path = tmp_path / name
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}), "utf-8")
+    return read_inventory([path], "east")
+
+
+def _only(inventory: Inventory) -> Pod:
+    """Return the one pod."""
+    (pod,) = inventory.pods
+    return pod
+
+
+def test_every_way_to_write_it_down_is_the_same(tmp_path: Path) -> None:
+    """A list, a typed list, a bare object, YAML documents, a JSON array, two files: one inventory."""
+    pod, node = _pod(), _object("Node", "n1", "", status={"addresses": [{"type": "InternalIP", "address": "10.1.0.1"}]})
+    bare = {key: value for key, value in pod.items() if key not in {"kind", "apiVersion"}}
+    texts = {
+        "list.json": json.dumps({"kind": "List", "items": [pod, node]}),
+        "array.json": json.dumps([pod, node]),
+        "list.yaml": yaml.safe_dump({"kind": "List", "items": [pod, node]}),
+        "documents.yaml": "---\n" + yaml.safe_dump_all([pod, None, node]),
+        "quoted.yaml": yaml.safe_dump_all([pod, node], default_style='"'),
+    }
+    found = []
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, "utf-8")
+        found.append(read_inventory([tmp_path / name], "east"))
+    (tmp_path / "pods.json").write_text(json.dumps({"kind": "PodList", "items": [bare]}), "utf-8")
+    (tmp_path / "nodes.yaml").write_text(yaml.safe_dump(node), "utf-8")
+    found.append(read_inventory([tmp_path / "pods.json", tmp_path / "nodes.yaml"], "east"))
+    assert found[0].counts() == {"pods": 1, "controllers": 0, "services": 0, "nodes": 1, "namespaces": 0}
+    assert all(one == found[0] for one in found)
+    assert found[0].taken == _MICROSECONDS
+
+
+def test_what_is_kept_of_a_pod(tmp_path: Path) -> None:
+    """Labels without volatile keys, the account, all addresses in canonical form, named ports of all containers."""
+    spec = {
+        "serviceAccountName": "robot",
+        "containers": [
+            {"ports": [{"name": "http", "containerPort": 8080}, {"containerPort": 1}]},
+            {"ports": [{"name": "dns", "containerPort": 53, "protocol": "UDP"}]},
+        ],
+    }
+    labels = {"app": "web", "pod-template-hash": "6c9f7d8b54"}
+    assert _only(_read(tmp_path, _pod("web-0", "10.0.0.1", "FD00::1", spec=spec, labels=labels))) == Pod(
+        namespace="shop",
+        name="web-0",
+        labels=Labels.of({"app": "web"}),
+        service_account="robot",
+        owner_kind="Pod",
+        owner_name="web-0",
+        addresses=("10.0.0.1", "fd00::1"),
+        host_network=False,
+        created=_MICROSECONDS,
+        ports=(NamedPort(name="dns", protocol="UDP", number=53), NamedPort(name="http", protocol="TCP", number=8080)),
+    )
+
+
+def test_a_pod_that_is_over_ends_with_its_last_container(tmp_path: Path) -> None:
+    """One that does not tell when ends at its creation, so that it proves nothing."""
+    status = {
+        "phase": "Succeeded",
+        "podIP": "10.0.0.1",
+        "containerStatuses": [
+            {"state": {"terminated": {"finishedAt": f"2026-11-01T00:00:0{second}Z"}}} for second in (5, 7)
+        ],
+    }
+    assert _only(_read(tmp_path, _pod(status=status))).ended == _MICROSECONDS + 7_000_000
+    assert _only(_read(tmp_path, _pod(status={"phase": "Failed", "podIP": "10.0.0.1"}))).ended == _MICROSECONDS
+    assert _only(_read(tmp_path, _pod())).ended is None
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ([], ("Pod", "web-0")),
+        ([("StatefulSet", "web", None)], ("StatefulSet", "web")),
+        ([("ReplicaSet", "web-6c9f7d8b54", None)], ("Deployment", "web")),
+        ([("ReplicaSet", "web-6c9f7d8b54", ("Deployment", "web")), ("Deployment", "web", None)], ("Deployment", "web")),
+        ([("Job", "web-29366040", ("CronJob", "web")), ("CronJob", "web", None)], ("CronJob", "web")),
+        ([("Rollout", "web", None)], ("Pod", "web-0")),
+        ([("Job", "web", ("Workflow", "argo"))], ("Job", "web")),
+    ],
+)
+def test_the_workload_of_a_pod_is_the_top_of_its_owners(
+    tmp_path: Path, objects: list[tuple[str, str, tuple[str, str] | None]], expected: tuple[str, str]
+) -> None:
+    """Known controllers count; a ReplicaSet that is not in the file belongs to the Deployment that its hash shows."""
+    owner: dict[str, Any] = {"owner": objects[0][:2]} if objects else {}
+    pod = _pod("web-0", labels={"pod-template-hash": "6c9f7d8b54"}, **owner)
+    others = [
+        _object(kind, name, owner=above) if above else _object(kind, name)
+        for kind, name, above in objects
+        if above is not None or kind in {"Deployment", "CronJob"}
+    ]
+    found = _only(_read(tmp_path, pod, *others))
+    assert (found.owner_kind, found.owner_name) == expected
+
+
+def test_controllers_without_pods_are_workloads(tmp_path: Path) -> None:
+    """A CronJob between two runs, a Deployment at zero: their templates say what their pods would carry."""
+    template = {
+        "metadata": {"labels": {"app": "x"}, "creationTimestamp": None},
+        "spec": {"serviceAccountName": "robot"},
+    }
+    found = _read(
+        tmp_path,
+        _object("Deployment", "idle", spec={"template": template}),
+        _object("CronJob", "nightly", spec={"jobTemplate": {"spec": {"template": template}}}),
+        _object("ReplicaSet", "idle-1", owner=("Deployment", "idle"), spec={"template": template}),
+    )
+    assert [(one.kind, one.name, one.labels, one.service_account) for one in found.templates] == [
+        ("Deployment", "idle", Labels.of({"app": "x"}), "robot"),
+        ("CronJob", "nightly", Labels.of({"app": "x"}), "robot"),
+    ]
+
+
+def test_services(tmp_path: Path) -> None:
+    """Every address that clients use, targets by number and name; without a selector the addresses of its slices."""
+    with_selector = _object(
+        "Service",
+        "web",
+        spec={
+            "clusterIP": "10.96.0.7",
+            "clusterIPs": ["10.96.0.7", "fd00:96::7"],
+            "externalIPs": ["192.0.2.7"],
+            "selector": {"app": "web"},
+            "ports": [
+                {"name": "a", "port": 80, "targetPort": "http"},
+                {"name": "b", "port": 81},
+                {"port": 82, "targetPort": 8082},
+            ],
+        },
+        status={"loadBalancer": {"ingress": [{"ip": "198.51.100.7"}, {"hostname": "x.example"}]}},
+    )
+    without = _object("Service", "db", spec={"clusterIP": "None", "ports": [{"name": "pg", "port": 5432}]})
+    piece = _object(
+        "EndpointSlice",
+        "db-1",
+        labels={"kubernetes.io/service-name": "db"},
+        addressType="IPv4",
+        endpoints=[{"addresses": ["203.0.113.5"]}],
+        ports=[{"name": "pg", "port": 15432}, {"name": "none"}],
+    )
+    empty = _object("EndpointSlice", "db-2", labels={"kubernetes.io/service-name": "db"}, endpoints=None, ports=None)
+    db, web = _read(tmp_path, with_selector, without, piece, empty).services
+    assert web.addresses == ("10.96.0.7", "fd00:96::7", "192.0.2.7", "198.51.100.7")
+    assert web.selector == Labels.of({"app": "web"})
+    assert web.ports == (
+        ServicePort(name="a", protocol="TCP", number=80, target="http"),
+        ServicePort(name="b", protocol="TCP", number=81, target=81),
+        ServicePort(name="", protocol="TCP", number=82, target=8082),
+    )
+    assert (db.addresses, db.selector, db.backends) == ((), None, (("203.0.113.5", "pg", 15432),))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "neither YAML nor JSON"),
+        ("a: [", "neither YAML nor JSON"),
+        ("!!python/object:os.system {}", "neither YAML nor JSON"),
+        ("- 7", "object 1 is no object"),
+        (json.dumps({"kind": "Pod", "metadata": 7}), "a Pod that is none"),
+        (json.dumps({"kind": "Pod", "spec": {}}), "a Pod that is none"),
+        (json.dumps([{}, _pod("web-0", "10.0.0.300")]), "is not an IP address"),
+        (json.dumps([{}, {**_pod(), "metadata": {"name": "x", "creationTimestamp": "soon"}}]), "object 2"),
+        (json.dumps(_object("Service", "x", spec={"ports": [{"port": 70_000}]})), "a Service that is none"),
+    ],
+)
+def test_what_is_no_inventory_is_said_with_its_place(tmp_path: Path, text: str, why: str) -> None:
+    """An inventory with holes would make workloads look gone: nothing that is read is skipped in silence."""
+    path = tmp_path / "objects"
+    path.write_text(text, "utf-8")
+    with pytest.raises(InputError, match=why) as failed:
+        read_inventory([path], "east")
+    assert "kubectl get" in str(failed.value.hint)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """The path is named."""
+    with pytest.raises(InputError, match="nowhere"):
+        read_inventory([tmp_path / "nowhere.yaml"], "east")
+
+
+def test_other_kinds_are_passed_over(tmp_path: Path) -> None:
+    """Kubectl get all prints much that is none of our business."""
+    assert _read(tmp_path, _object("Secret", "x"), _object("ConfigMap", "y"), {"kind": 7}, {}).counts() == {
+        "pods": 0, "controllers": 0, "services": 0, "nodes": 0, "namespaces": 0,
+    }  # fmt: skip
+
+
+def test_owners_in_a_circle_end(tmp_path: Path) -> None:
+    """A hostile file may let objects own each other."""
+    one = _object("Job", "a", owner=("Job", "b"))
+    other = _object("Job", "b", owner=("Job", "a"))
+    assert _read(tmp_path, one, other, _pod(owner=("Job", "a"))).pods
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+_PARTS = st.dictionaries(
+    st.sampled_from(["metadata", "spec", "status", "endpoints", "ports", "items"]), _JSON, max_size=4
+)
+_KIND = st.sampled_from(["Pod", "Service", "EndpointSlice", "Node", "Namespace", "Deployment", "CronJob", "PodList"])
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=200) | st.builds(lambda k, p: json.dumps({"kind": k, **p}).encode(), _KIND, _PARTS))
+def test_any_bytes_are_an_inventory_or_one_error(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+    """Nothing else ever comes out of the reader."""
+    path = tmp_path_factory.mktemp("inventory") / "objects"
+    path.write_bytes(raw)
+    with suppress(InputError):
+        assert read_inventory([path], "east").cluster == "east"
