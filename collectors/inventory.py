@@ -16,7 +16,9 @@ import msgspec
 import yaml
 
 from collectors.inventory_wire import (
+    ApiServiceObject,
     Container,
+    DefinitionObject,
     EndpointSlice,
     JobSpec,
     Metadata,
@@ -26,12 +28,14 @@ from collectors.inventory_wire import (
     PodSpec,
     ReplicaSetObject,
     ServiceObject,
+    ServiceReference,
     TemplateObject,
+    WebhookObject,
 )
 from discovery.flows.addresses import canonical_address
 from discovery.flows.identity import VOLATILE_KEYS
 from discovery.model.errors import InputError
-from discovery.model.inventory import Inventory, NamedPort, Node, Pod, Service, ServicePort, Template
+from discovery.model.inventory import Call, Inventory, NamedPort, Node, Pod, Service, ServicePort, Template
 from discovery.model.workload import Labels
 
 # The loader in C is an order of magnitude faster; the one in Python stands in where the library was built without it.
@@ -40,7 +44,7 @@ _ENDED = ("Succeeded", "Failed")
 _CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "ReplicaSet")
 _HINT = (
     "make it with: kubectl get -A -o yaml pods,services,endpointslices,namespaces,nodes,deployments,replicasets,"
-    "statefulsets,daemonsets,jobs,cronjobs"
+    "statefulsets,daemonsets,jobs,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations,apiservices,crds"
 )
 
 
@@ -118,6 +122,10 @@ _KINDS: dict[str, type[Any]] = {
     "Node": NodeObject,
     "Namespace": NamespaceObject,
     "ReplicaSet": ReplicaSetObject,
+    "ValidatingWebhookConfiguration": WebhookObject,
+    "MutatingWebhookConfiguration": WebhookObject,
+    "CustomResourceDefinition": DefinitionObject,
+    "APIService": ApiServiceObject,
     **{kind: TemplateObject for kind in _CONTROLLERS if kind != "ReplicaSet"},
 }
 
@@ -157,6 +165,7 @@ def _assemble(objects: Mapping[tuple[str, str, str], Any], cluster: str) -> Inve
             )
             for one in of_kind("Node")
         ),
+        calls=tuple(sorted({call for (kind, _, _), one in objects.items() for call in _calls(kind, one)})),
         namespaces={one.metadata.name: Labels.of(one.metadata.labels) for one in of_kind("Namespace")},
         taken=max([*times, *ends], default=0),
     )
@@ -253,7 +262,27 @@ def _template(kind: str, one: TemplateObject | ReplicaSetObject, owners: _Owners
         labels=_labels(template.metadata) if template is not None else Labels(),
         service_account=pod.service_account_name or "default",
         created=_microseconds(one.metadata.creation_timestamp, 0),
+        ports=_named_ports(pod.containers),
     )
+
+
+def _calls(kind: str, one: Any) -> Iterator[Call]:
+    """Yield the calls of the API server that an object declares."""
+    named = f"{kind} {one.metadata.name}"
+    found: list[tuple[str, ServiceReference | None]] = []
+    if isinstance(one, WebhookObject):
+        found = [(f"{named}, failurePolicy {hook.failure_policy}", hook.client_config.service) for hook in one.webhooks]
+    elif (
+        isinstance(one, DefinitionObject)
+        and one.spec.conversion is not None
+        and one.spec.conversion.webhook is not None
+    ):
+        found = [(f"{named}, conversion", one.spec.conversion.webhook.client_config.service)]
+    elif isinstance(one, ApiServiceObject):
+        found = [(named, one.spec.service)]
+    for declared_by, service in found:
+        if service is not None:
+            yield Call(declared_by=declared_by, namespace=service.namespace, service=service.name, port=service.port)
 
 
 def _service(one: ServiceObject, slices: Iterable[EndpointSlice]) -> Service:

@@ -1,6 +1,7 @@
 """The shapes of Kubernetes objects: only the fields that an inventory reads.
 
-Source: the Kubernetes API reference, 1.31 to 1.34 (core/v1, apps/v1, batch/v1, discovery.k8s.io/v1).
+Source: the Kubernetes API reference, 1.31 to 1.34 (core/v1, apps/v1, batch/v1, discovery.k8s.io/v1,
+admissionregistration.k8s.io/v1, apiextensions.k8s.io/v1, apiregistration.k8s.io/v1).
 """
 
 from __future__ import annotations
@@ -225,3 +226,69 @@ class NamespaceObject(Struct, rename="camel"):
     """v1.Namespace."""
 
     metadata: Metadata
+
+
+class ServiceReference(Struct, rename="camel"):
+    """admissionregistration.k8s.io/v1.ServiceReference, and those of CRDs and APIServices."""
+
+    namespace: str
+    name: str
+    port: Port = 443
+
+
+class ClientConfig(Struct, rename="camel"):
+    """WebhookClientConfig: a Service, or a URL outside of the cluster."""
+
+    service: ServiceReference | None = None
+
+
+class Webhook(Struct, rename="camel"):
+    """admissionregistration.k8s.io/v1 ValidatingWebhook and MutatingWebhook."""
+
+    client_config: ClientConfig = field(default_factory=ClientConfig)
+    failure_policy: str = "Fail"
+
+
+class WebhookObject(Struct, rename="camel"):
+    """ValidatingWebhookConfiguration and MutatingWebhookConfiguration."""
+
+    metadata: Metadata
+    webhooks: list[Webhook] = field(default_factory=list)
+
+
+class ConversionWebhook(Struct, rename="camel"):
+    """apiextensions.k8s.io/v1.WebhookConversion."""
+
+    client_config: ClientConfig = field(default_factory=ClientConfig)
+
+
+class Conversion(Struct, rename="camel"):
+    """apiextensions.k8s.io/v1.CustomResourceConversion."""
+
+    webhook: ConversionWebhook | None = None
+
+
+class DefinitionSpec(Struct, rename="camel"):
+    """apiextensions.k8s.io/v1.CustomResourceDefinitionSpec."""
+
+    conversion: Conversion | None = None
+
+
+class DefinitionObject(Struct, rename="camel"):
+    """apiextensions.k8s.io/v1.CustomResourceDefinition."""
+
+    metadata: Metadata
+    spec: DefinitionSpec = field(default_factory=DefinitionSpec)
+
+
+class ApiServiceSpec(Struct, rename="camel"):
+    """apiregistration.k8s.io/v1.APIServiceSpec; a local API has no Service."""
+
+    service: ServiceReference | None = None
+
+
+class ApiServiceObject(Struct, rename="camel"):
+    """apiregistration.k8s.io/v1.APIService."""
+
+    metadata: Metadata
+    spec: ApiServiceSpec = field(default_factory=ApiServiceSpec)

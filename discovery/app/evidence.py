@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,7 +14,7 @@ from discovery.app.ingest import ingest
 from discovery.app.inputs import find_inputs
 from discovery.app.options import IngestOptions, SuggestOptions
 from discovery.flows.edges import read_edges
-from discovery.flows.engine import engine
+from discovery.flows.engine import in_engine
 from discovery.flows.lake import Lake, Snapshot
 from discovery.flows.profile import capture_profile, governed_ends
 from discovery.flows.rollup import roll_up
@@ -55,10 +56,16 @@ def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> E
     workloads = read_workloads([file for snapshot in snapshots for file in snapshot.workloads], inventory)
     flows = tuple(file for snapshot in snapshots for file in snapshot.flows)
     options.progress("rolling up", 0, 1)
-    with engine(options.memory_limit_mb) as connection:
+
+    def rolled(
+        connection: duckdb.DuckDBPyConnection,
+    ) -> tuple[pa.Table, CaptureProfile, tuple[tuple[str, str, str], ...]]:
         table = roll_up(connection, flows, workloads, since=options.since, until=options.until, inventory=inventory)
-        profile = capture_profile(connection) if flows else CaptureProfile()
-        ends = governed_ends(connection) if flows else ()
+        return (
+            (table, capture_profile(connection), governed_ends(connection)) if flows else (table, CaptureProfile(), ())
+        )
+
+    table, profile, ends = in_engine(rolled, options.memory_limit_mb)
     options.progress("rolling up", 1, 1)
     return Evidence(
         edges=read_edges(table, workloads),

@@ -15,7 +15,7 @@ from collectors.sources import STDIN, TRUNCATION_ERRORS, hash_content
 from discovery.app.inputs import Input, find_inputs
 from discovery.app.options import IngestOptions
 from discovery.app.reading import Read, read_inputs
-from discovery.flows.engine import engine
+from discovery.flows.engine import in_engine
 from discovery.flows.lake import Lake
 from discovery.flows.schema import INGESTS, WORKLOADS
 from discovery.flows.settle import settle
@@ -55,8 +55,9 @@ def ingest(
     read = read_inputs(fresh, target.folder("flows"), ingest_id, options)
     options.progress("settling", 0, 1)
     committed = target.snapshot().flows
-    with engine() as connection:
-        settled = settle(connection, target.folder("flows"), read.parts, committed, doubtful=read.doubtful)
+    settled = in_engine(
+        lambda connection: settle(connection, target.folder("flows"), read.parts, committed, doubtful=read.doubtful)
+    )
     account = found.empty
     for one in read.accounts:
         account = account + one

@@ -48,7 +48,7 @@ class SuggestOptions:
     learn_audit: bool = False
     include_system: bool = False
     workers: int | None = None
-    memory_limit_mb: int = 128
+    memory_limit_mb: int = 192
     progress: Progress = no_progress
 
 

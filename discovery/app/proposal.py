@@ -11,7 +11,7 @@ from discovery.app.options import SuggestOptions
 from discovery.app.output import Written, publish, read_staged, stage
 from discovery.app.report import evidence_files, summary_json, summary_markdown
 from discovery.app.words import describe_incomplete, duration
-from discovery.flows.resolve import gone
+from discovery.flows.resolve import declared_calls, gone
 from discovery.flows.workloads import Workloads
 from discovery.learn.intents import Learned, Subjects, learn
 from discovery.learn.judge import Options, Ruling
@@ -67,6 +67,7 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         ),
         Subjects(namespaces=frozenset(options.namespaces), include_system=options.include_system, gone=_gone(evidence)),
         existing.denied,
+        declared_calls(evidence.inventory, evidence.workloads.ref_of) if evidence.inventory is not None else (),
     )
     options.progress("learning", 1, 3)
     isolated = existing.isolated if options.existing is not None else evidence.governed

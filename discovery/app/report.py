@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from discovery.app.proposal import Suggestion
 
 LOW_EVIDENCE_RECORDS = 3
+_ORIGINS = {Origin.DNS: "DNS", Origin.API_SERVER: "calls of the API server"}
 MAX_LISTED = 25
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -253,6 +254,7 @@ def _head(suggestion: Suggestion) -> list[str]:
     intents = suggestion.learned.intents
     added = sum(allow.origin is not Origin.OBSERVED for intent in intents if intent.isolate for allow in intent.allows)
     rules = sum(len(intent.allows) for intent in intents if intent.isolate)
+    additions = f"{counted(added, 'declared addition')}{_origins(intents)}"
     return [
         "# Suggested network policies",
         "",
@@ -260,7 +262,7 @@ def _head(suggestion: Suggestion) -> list[str]:
         f"- Policies: {', '.join(f'{count} {name}' for name, count in files.items())}",
         f"- Platforms: {', '.join(str(one.platform) for one in suggestion.rendered)}",
         f"- Learned: {counted(counts[Ruling.LEARN], 'edge')}",
-        f"- In the files: {counted(rules - added, 'observed rule')}, {counted(added, 'declared addition')} (DNS)",
+        f"- In the files: {counted(rules - added, 'observed rule')}, {additions}",
         f"- Not learned: {counted(counts[Ruling.REVIEW], 'edge')} for review, {counts[Ruling.UNDECIDED]} undecided",
         "",
     ]
@@ -295,6 +297,12 @@ def _input_section(suggestion: Suggestion) -> list[str]:
             names = ", ".join(safe(name) for name in away[:MAX_LISTED])
             lines.append(f"- Gone by the time of the inventory, so without policy and rules: {names}{more}")
     return [*lines, ""]
+
+
+def _origins(intents: Iterable[PolicyIntent]) -> str:
+    """Return the kinds of declared additions in brackets, or nothing."""
+    kinds = {allow.origin for intent in intents if intent.isolate for allow in intent.allows} - {Origin.OBSERVED}
+    return f" ({', '.join(_ORIGINS[kind] for kind in sorted(kinds))})" if kinds else ""
 
 
 def _isolation_section(suggestion: Suggestion) -> list[str]:

@@ -7,7 +7,7 @@ itself is never overruled: only ends that it left unresolved, or took for extern
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from discovery.flows.addresses import bounding_prefix
 from discovery.flows.identity import EndpointInfo, workload_endpoint
 from discovery.flows.schema import FLOWS
-from discovery.model.inventory import Inventory, Pod, Service, ServicePort, Template
+from discovery.model.inventory import DeclaredCall, Inventory, Pod, Service, ServicePort, Template
 from discovery.model.workload import EndpointKind, WorkloadRef
 
 _FOREVER = 1 << 62
@@ -184,7 +184,7 @@ def _behind(service: Service, port: ServicePort, address: str, inventory: Invent
             yield backend(kind, number, service.created, target=target)
 
 
-def _target(port: ServicePort, pod: Pod) -> int | None:
+def _target(port: ServicePort, pod: Pod | Template) -> int | None:
     """Return the number of a Service port's target at a pod; None when the pod has no port of that name."""
     if isinstance(port.target, int):
         return port.target
@@ -214,6 +214,31 @@ def workload_rows_of(inventory: Inventory) -> list[dict[str, object]]:
             }
         )
     return rows
+
+
+def declared_calls(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredCall, ...]:
+    """Return which workloads the API server calls, by what objects declare, on the ports of their pods."""
+    services = {(service.namespace, service.name): service for service in inventory.services}
+    found = set()
+    for call in inventory.calls:
+        service = services.get((call.namespace, call.service))
+        if service is None or service.selector is None:
+            continue
+        for port in (one for one in service.ports if one.number == call.port):
+            for member in inventory.members:
+                number = _target(port, member)
+                identity = endpoint_of(member, inventory).identity
+                if (
+                    member.namespace == service.namespace
+                    and member.labels.matches(service.selector)
+                    and number is not None
+                    and identity is not None
+                ):
+                    ref = ref_of[identity]
+                    found.add(
+                        DeclaredCall(workload=ref, protocol=port.protocol, port=number, declared_by=call.declared_by)
+                    )
+    return tuple(sorted(found))
 
 
 def gone(inventory: Inventory, refs: Iterable[WorkloadRef]) -> frozenset[WorkloadRef]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import networkx as nx
 
+from discovery.learn.declared import api_server_of, unseen_calls, with_calls
 from discovery.learn.dns import Resolver, dns_additions, find_resolvers
 from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
@@ -17,6 +18,7 @@ from discovery.learn.system import is_system
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Evidence, Protocol
 from discovery.model.intent import Allow, CidrPeer, Peer, PolicyIntent
+from discovery.model.inventory import DeclaredCall
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, WorkloadRef, WorkloadVersion
 
@@ -55,10 +57,12 @@ def learn(
     options: Options,
     subjects: Subjects,
     explicit_denies: frozenset[Edge] = frozenset(),
+    calls: tuple[DeclaredCall, ...] = (),
 ) -> Learned:
     """Return the intents that edges support. Deterministic; the order of the inputs does not matter.
 
-    ``explicit_denies`` are AUDIT edges that an explicit deny of the existing policies matches: never learned.
+    ``calls`` are those of the API server that objects of the cluster declare. ``explicit_denies`` are AUDIT edges that
+    an explicit deny of the existing policies matches: never learned.
     """
     choices = choose_all(versions)
     given = sorted(edges, key=_edge_order)
@@ -85,7 +89,9 @@ def learn(
                 intent = _with(intent, dns_additions(workload, intent.allows, resolvers))
                 diagnostics += _dns_diagnostics(intent)
             intents.append(intent)
-    intents = [_open_resolver(intent, resolvers) for intent in intents]
+    api_server = api_server_of(judged, addresses[Direction.INGRESS].get(EndpointKind.KUBE_APISERVER, ()))
+    intents = [with_calls(_open_resolver(intent, resolvers), calls, api_server) for intent in intents]
+    diagnostics += unseen_calls((call for call in calls if subjects.take(call.workload)), judged)
     diagnostics += _private_externals(intents)
     return Learned(
         intents=tuple(intents),

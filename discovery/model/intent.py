@@ -30,6 +30,7 @@ class Origin(StrEnum):
 
     OBSERVED = "observed"
     DNS = "dns"
+    API_SERVER = "api-server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from discovery.model.workload import Labels
+from discovery.model.workload import Labels, WorkloadRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -38,6 +38,29 @@ class Pod:
     ports: tuple[NamedPort, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Call:
+    """A call of the API server that an object declares: a webhook, a CRD conversion, an aggregated API.
+
+    ``declared_by`` names the object and what a cut call breaks; ``port`` is a port of the Service.
+    """
+
+    declared_by: str
+    namespace: str
+    service: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class DeclaredCall:
+    """A workload that the API server calls, on a port of its pods, by what an object declares."""
+
+    workload: WorkloadRef
+    protocol: str
+    port: int
+    declared_by: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """A controller and the pods it makes: a workload that exists though no pod of it may run now."""
@@ -48,6 +71,7 @@ class Template:
     labels: Labels
     service_account: str
     created: int
+    ports: tuple[NamedPort, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +119,7 @@ class Inventory:
     templates: tuple[Template, ...] = ()
     services: tuple[Service, ...] = ()
     nodes: tuple[Node, ...] = ()
+    calls: tuple[Call, ...] = ()
     namespaces: dict[str, Labels] = field(default_factory=dict)
     taken: int = 0
 
@@ -111,4 +136,5 @@ class Inventory:
             "services": len(self.services),
             "nodes": len(self.nodes),
             "namespaces": len(self.namespaces),
+            "calls of the API server": len(self.calls),
         }

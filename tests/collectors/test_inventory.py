@@ -68,7 +68,14 @@ def test_every_way_to_write_it_down_is_the_same(tmp_path: Path) -> None:
     (tmp_path / "pods.json").write_text(json.dumps({"kind": "PodList", "items": [bare]}), "utf-8")
     (tmp_path / "nodes.yaml").write_text(yaml.safe_dump(node), "utf-8")
     found.append(read_inventory([tmp_path / "pods.json", tmp_path / "nodes.yaml"], "east"))
-    assert found[0].counts() == {"pods": 1, "controllers": 0, "services": 0, "nodes": 1, "namespaces": 0}
+    assert found[0].counts() == {
+        "pods": 1,
+        "controllers": 0,
+        "services": 0,
+        "nodes": 1,
+        "namespaces": 0,
+        "calls of the API server": 0,
+    }
     assert all(one == found[0] for one in found)
     assert found[0].taken == _MICROSECONDS
 
@@ -195,6 +202,40 @@ def test_services(tmp_path: Path) -> None:
     assert (db.addresses, db.selector, db.backends) == ((), None, (("203.0.113.5", "pg", 15432),))
 
 
+def test_calls_of_the_api_server(tmp_path: Path) -> None:
+    """Webhooks of both kinds, conversions and aggregated APIs that name a Service; URLs and local APIs call no pod."""
+    service = {"namespace": "shop", "name": "hook"}
+    found = _read(
+        tmp_path,
+        _object(
+            "ValidatingWebhookConfiguration",
+            "v",
+            "",
+            webhooks=[
+                {"clientConfig": {"service": service}},
+                {"clientConfig": {"service": {**service, "port": 8443}}, "failurePolicy": "Ignore"},
+                {"clientConfig": {"url": "https://hook.example"}},
+            ],
+        ),
+        _object("MutatingWebhookConfiguration", "m", "", webhooks=None),
+        _object(
+            "CustomResourceDefinition",
+            "c",
+            "",
+            spec={"conversion": {"webhook": {"clientConfig": {"service": service}}}},
+        ),
+        _object("CustomResourceDefinition", "plain", "", spec={"conversion": {"strategy": "None"}}),
+        _object("APIService", "a", "", spec={"service": service}),
+        _object("APIService", "local", "", spec={"service": None}),
+    )
+    assert [(call.declared_by, call.namespace, call.service, call.port) for call in found.calls] == [
+        ("APIService a", "shop", "hook", 443),
+        ("CustomResourceDefinition c, conversion", "shop", "hook", 443),
+        ("ValidatingWebhookConfiguration v, failurePolicy Fail", "shop", "hook", 443),
+        ("ValidatingWebhookConfiguration v, failurePolicy Ignore", "shop", "hook", 8443),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -227,7 +268,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_other_kinds_are_passed_over(tmp_path: Path) -> None:
     """Kubectl get all prints much that is none of our business."""
     assert _read(tmp_path, _object("Secret", "x"), _object("ConfigMap", "y"), {"kind": 7}, {}).counts() == {
-        "pods": 0, "controllers": 0, "services": 0, "nodes": 0, "namespaces": 0,
+        "pods": 0, "controllers": 0, "services": 0, "nodes": 0, "namespaces": 0, "calls of the API server": 0,
     }  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from discovery.flows.engine import engine, parquet
+from discovery.flows.engine import engine, in_engine, parquet
+from discovery.model.errors import DiscoveryError
 
 
 def _setting(connection: duckdb.DuckDBPyConnection, name: str) -> str:
@@ -55,3 +56,25 @@ def test_the_engine_draws_no_progress_of_its_own() -> None:
     """DuckDB's bar would draw over ours on a terminal and fill the output of a notebook."""
     with engine() as connection:
         assert connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]
+
+
+def test_work_that_runs_out_of_memory_gets_more() -> None:
+    """What the engine cannot spill is tried again with twice the memory, and then said."""
+    limits: list[str] = []
+
+    def hungry(connection: duckdb.DuckDBPyConnection) -> int:
+        """Run out of memory twice."""
+        limits.append(_setting(connection, "memory_limit"))
+        if len(limits) < 3:
+            raise duckdb.OutOfMemoryException("could not allocate")
+        return 7
+
+    assert in_engine(hungry, 100) == 7
+    assert limits == ["95.3 MiB", "190.7 MiB", "381.4 MiB"]
+
+
+def test_work_that_never_has_enough_memory_is_said() -> None:
+    """A real query that needs more than four times the limit ends in one error with a hint."""
+    with pytest.raises(DiscoveryError, match="out of memory") as failed:
+        in_engine(lambda connection: connection.execute("SELECT list(range) FROM range(20_000_000)").fetchall(), 10)
+    assert "--since" in str(failed.value.hint)

@@ -15,14 +15,15 @@ from discovery.flows.resolve import (
     Claim,
     backends,
     claims,
+    declared_calls,
     endpoint_of,
     gone,
     resolved_flows,
     undisputed,
     workload_rows_of,
 )
-from discovery.flows.workloads import read_workloads
-from discovery.model.inventory import Inventory, NamedPort, Node, Pod, Service, ServicePort, Template
+from discovery.flows.workloads import read_workloads, unify
+from discovery.model.inventory import Call, Inventory, NamedPort, Node, Pod, Service, ServicePort, Template
 from discovery.model.workload import Labels, WorkloadRef
 from tests.flows_factory import START, row, write_parts
 
@@ -222,6 +223,35 @@ def test_the_inventory_knows_labels_better_than_a_partial_view(tmp_path: Path) -
     versions = read_workloads([str(tmp_path / "w.parquet")], inventory).versions
     assert {version.labels.get("tier") for version in versions} == {"backend", "other"}
     assert len(read_workloads([str(tmp_path / "w.parquet")]).versions) == 2
+
+
+def test_what_the_api_server_calls() -> None:
+    """The workloads behind the named Service's port, those without a pod included, on the port of their own pods."""
+    ports = (NamedPort(name="https", protocol="TCP", number=10_250),)
+    pod = _pod(ports=ports)
+    idle = Template(
+        namespace="shop", kind="Deployment", name="idle", labels=Labels.of({"app": "cart", "idle": "yes"}),
+        service_account="default", created=1, ports=ports,
+    )  # fmt: skip
+    elsewhere = _pod("other", namespace="elsewhere", labels=Labels.of({"app": "cart"}), ports=ports)
+    inventory = Inventory(
+        cluster="default",
+        pods=(pod, elsewhere),
+        templates=(idle,),
+        services=(_service(_port("https", 443), _port("https", 444)),),
+        calls=(
+            Call(declared_by="APIService a", namespace="shop", service="cart", port=443),
+            Call(declared_by="APIService b", namespace="shop", service="nowhere", port=443),
+            Call(declared_by="APIService c", namespace="shop", service="cart", port=9),
+        ),
+    )
+    refs = unify(workload_rows_of(inventory)).ref_of
+    assert [
+        (str(one.workload), one.protocol, one.port, one.declared_by) for one in declared_calls(inventory, refs)
+    ] == [
+        ("shop/cart", "TCP", 10_250, "APIService a"),
+        ("shop/idle", "TCP", 10_250, "APIService a"),
+    ]
 
 
 def test_what_is_gone() -> None:

@@ -20,4 +20,11 @@ def test_members_and_counts() -> None:
         cluster="east", pods=(pod,), templates=(template,), nodes=(node,), namespaces={"shop": Labels()}
     )
     assert inventory.members == (pod, template)
-    assert inventory.counts() == {"pods": 1, "controllers": 1, "services": 0, "nodes": 1, "namespaces": 1}
+    assert inventory.counts() == {
+        "pods": 1,
+        "controllers": 1,
+        "services": 0,
+        "nodes": 1,
+        "namespaces": 1,
+        "calls of the API server": 0,
+    }

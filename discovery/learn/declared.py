@@ -1,0 +1,87 @@
+"""Calls of the API server that objects declare: webhooks, CRD conversions, aggregated APIs.
+
+A window may well not show them, and a cut webhook with ``failurePolicy: Fail`` blocks the creation of pods, the roll
+back included. So what serves such a call is never ingress-isolated without an allow for the API server; and where no
+record shows how the API server arrives at pods of this cluster, it is not isolated at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from discovery.learn.judge import Judged, Ruling
+from discovery.model.diagnostics import Diagnostic, Level
+from discovery.model.edge import Direction, Protocol
+from discovery.model.intent import Allow, EntityPeer, Origin, PolicyIntent
+from discovery.model.inventory import DeclaredCall
+from discovery.model.ports import PortSet
+from discovery.model.workload import EndpointKind, Entity
+
+
+def api_server_of(judged: Iterable[Judged], addresses: tuple[str, ...]) -> EntityPeer | None:
+    """Return the API server as it was seen to arrive at pods, or None when it was not."""
+    arrives = any(one.ruling is Ruling.LEARN and one.edge.client.kind is EndpointKind.KUBE_APISERVER for one in judged)
+    return EntityPeer(entity=Entity.KUBE_APISERVER, addresses=addresses) if arrives else None
+
+
+def with_calls(intent: PolicyIntent, calls: Iterable[DeclaredCall], server: EntityPeer | None) -> PolicyIntent:
+    """Return an ingress intent that lets the API server in where objects declare that it calls, or leaves it open."""
+    if intent.direction is not Direction.INGRESS or not intent.isolate:
+        return intent
+    own = sorted((call for call in calls if call.workload == intent.workload), key=_gravest_first)
+    unseen = [call for call in own if not _is_allowed(intent, call)]
+    if not unseen:
+        return intent
+    if server is None:
+        why = (
+            f"the API server calls it ({unseen[0].declared_by}), and no record shows how the API server arrives at pods"
+        )
+        return replace(intent, isolate=False, reasons=(why,))
+    added = {
+        (call.protocol, call.port): Allow(
+            peer=server,
+            protocol=Protocol(call.protocol),
+            ports=PortSet.of(call.port),
+            origin=Origin.API_SERVER,
+            reason=f"{call.declared_by}, not seen in this window",
+        )
+        for call in reversed(unseen)  # of several calls of one port the gravest names it
+    }
+    return replace(intent, allows=(*intent.allows, *(added[key] for key in sorted(added))))
+
+
+def _gravest_first(call: DeclaredCall) -> tuple[bool, DeclaredCall]:
+    """Order calls: first those whose loss stops the cluster from changing anything."""
+    return not call.declared_by.endswith("failurePolicy Fail"), call
+
+
+def _is_allowed(intent: PolicyIntent, call: DeclaredCall) -> bool:
+    """Say whether an observed rule lets the API server call already."""
+    return any(
+        isinstance(allow.peer, EntityPeer)
+        and allow.peer.entity is Entity.KUBE_APISERVER
+        and allow.protocol == call.protocol
+        and call.port in allow.ports
+        for allow in intent.allows
+    )
+
+
+def unseen_calls(calls: Iterable[DeclaredCall], judged: Iterable[Judged]) -> list[Diagnostic]:
+    """Return a finding per declared call that no learned edge shows."""
+    seen = {
+        (one.edge.server.workload, one.edge.protocol, one.edge.port)
+        for one in judged
+        if one.ruling is Ruling.LEARN and one.edge.client.kind is EndpointKind.KUBE_APISERVER
+    }
+    return [
+        Diagnostic(
+            code="declared-unseen",
+            level=Level.WARNING,
+            subject=str(call.workload),
+            message=f"the API server calls {call.protocol}/{call.port} ({call.declared_by}), not seen in this window",
+            hint="its ingress is isolated only with an allow for the API server; watch it for a longer window",
+        )
+        for call in sorted(set(calls))
+        if (call.workload, Protocol(call.protocol), call.port) not in seen
+    ]

@@ -1,0 +1,97 @@
+"""Calls of the API server that objects declare and a window need not show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from discovery.learn.declared import api_server_of, unseen_calls, with_calls
+from discovery.learn.judge import Judged, Options, judge
+from discovery.model.edge import Direction, Endpoint, Protocol, Verdict
+from discovery.model.intent import Allow, EntityPeer, Origin, PolicyIntent, WorkloadPeer
+from discovery.model.inventory import DeclaredCall
+from discovery.model.ports import PortSet
+from discovery.model.workload import EndpointKind, Entity, Labels, Selector, WorkloadRef
+from tests.discovery.learn.builders import edge
+
+HOOK = WorkloadRef(cluster="default", namespace="shop", kind="Deployment", name="hook")
+API_SERVER = EntityPeer(entity=Entity.KUBE_APISERVER, addresses=("192.168.0.10",))
+_SELECTOR = Selector(cluster="default", namespace="shop", labels=Labels.of({"app": "hook"}))
+_SCRAPED = Allow(peer=WorkloadPeer(selector=_SELECTOR), protocol=Protocol.TCP, ports=PortSet.of(9402))
+
+
+def _call(declared_by: str = "APIService a", port: int = 10_250, workload: WorkloadRef = HOOK) -> DeclaredCall:
+    """Return a declared call."""
+    return DeclaredCall(workload=workload, protocol="TCP", port=port, declared_by=declared_by)
+
+
+def _intent(*allows: Allow, direction: Direction = Direction.INGRESS, isolate: bool = True) -> PolicyIntent:
+    """Return an intent of the hook."""
+    return PolicyIntent(
+        workload=HOOK, subject=_SELECTOR, direction=direction, allows=allows or (_SCRAPED,), isolate=isolate
+    )
+
+
+def _arrival() -> Judged:
+    """Return a learned edge from the API server to the hook."""
+    client = Endpoint(kind=EndpointKind.KUBE_APISERVER, addresses=("192.168.0.10",), distinct_addresses=1)
+    server = Endpoint(kind=EndpointKind.WORKLOAD, workload=HOOK)
+    return judge(edge(client, server, 10_250), Options())
+
+
+def test_an_unseen_call_is_allowed_where_the_api_server_was_seen_to_arrive() -> None:
+    """As a declared addition with its reason; of several calls on one port the gravest gives it."""
+    calls = [
+        _call("MutatingWebhookConfiguration m, failurePolicy Ignore"),
+        _call("Z, failurePolicy Fail"),
+        _call(port=1),
+    ]
+    found = with_calls(_intent(), calls, API_SERVER)
+    assert found.isolate
+    assert found.allows[0] == _SCRAPED
+    assert [
+        (allow.peer, allow.protocol, str(allow.ports), allow.origin, allow.reason) for allow in found.allows[1:]
+    ] == [
+        (API_SERVER, Protocol.TCP, "1", Origin.API_SERVER, "APIService a, not seen in this window"),
+        (API_SERVER, Protocol.TCP, "10250", Origin.API_SERVER, "Z, failurePolicy Fail, not seen in this window"),
+    ]
+
+
+def test_where_the_api_server_was_not_seen_nothing_is_isolated() -> None:
+    """Nobody knows how it arrives there: through an agent, from a node, from outside."""
+    found = with_calls(_intent(), [_call()], None)
+    assert not found.isolate
+    assert found.allows == (_SCRAPED,)
+    assert "APIService a" in found.reasons[0]
+
+
+def test_other_intents_stay_as_they_are() -> None:
+    """Egress, what is open already, other workloads, and calls that an observed rule lets in."""
+    seen = _intent(Allow(peer=API_SERVER, protocol=Protocol.TCP, ports=PortSet.of(10_250)))
+    other = replace(HOOK, name="other")
+    for intent, calls in (
+        (_intent(direction=Direction.EGRESS), [_call()]),
+        (_intent(isolate=False), [_call()]),
+        (_intent(), [_call(workload=other)]),
+        (_intent(), []),
+        (seen, [_call()]),
+    ):
+        for server in (API_SERVER, None):
+            assert with_calls(intent, calls, server) == intent
+
+
+def test_how_the_api_server_arrives() -> None:
+    """Only a learned edge from it shows that; its addresses are those of all such edges."""
+    arrival = _arrival()
+    assert api_server_of([arrival], ("192.168.0.10",)) == API_SERVER
+    assert api_server_of([], ("192.168.0.10",)) is None
+    denied = judge(replace(arrival.edge, verdict=Verdict.DENIED), Options())
+    assert api_server_of([denied], ("192.168.0.10",)) is None
+
+
+def test_unseen_calls_are_listed() -> None:
+    """A call that an edge shows is not; every other one is, once."""
+    calls = [_call(), _call(), _call(port=1)]
+    assert [one.message for one in unseen_calls(calls, [_arrival()])] == [
+        "the API server calls TCP/1 (APIService a), not seen in this window"
+    ]
+    assert len(unseen_calls(calls, [])) == 2
