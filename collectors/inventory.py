@@ -7,6 +7,7 @@ inventory with holes would make a workload look as if it did not exist.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +43,9 @@ from discovery.model.workload import Labels
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ENDED = ("Succeeded", "Failed")
 _CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "ReplicaSet")
+# The containers that enforce policies on each node, by the dialect that they understand.
+_AGENTS = {"cilium-agent": "cilium", "calico-node": "calico"}
+_VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?![\d])")
 _HINT = (
     "make it with: kubectl get -A -o yaml pods,services,endpointslices,namespaces,nodes,deployments,replicasets,"
     "statefulsets,daemonsets,jobs,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations,apiservices,crds"
@@ -166,9 +170,29 @@ def _assemble(objects: Mapping[tuple[str, str, str], Any], cluster: str) -> Inve
             for one in of_kind("Node")
         ),
         calls=tuple(sorted({call for (kind, _, _), one in objects.items() for call in _calls(kind, one)})),
+        versions=_versions(of_kind("Pod"), of_kind("Node")),
         namespaces={one.metadata.name: Labels.of(one.metadata.labels) for one in of_kind("Namespace")},
         taken=max([*times, *ends], default=0),
     )
+
+
+def _versions(pods: Iterable[PodObject], nodes: Iterable[NodeObject]) -> dict[str, tuple[int, int]]:
+    """Return the lowest versions of Kubernetes and of the CNI's agents that any node runs, by name of the dialect."""
+    shown = [("kubernetes", node.status.node_info.kubelet_version) for node in nodes]
+    for pod in pods:
+        if pod.status.phase not in _ENDED:
+            shown += [
+                (_AGENTS[container.name], container.image.partition("@")[0].rpartition(":")[2])
+                for container in pod.spec.containers
+                if container.name in _AGENTS
+            ]
+    found: dict[str, tuple[int, int]] = {}
+    for name, text in shown:
+        match = _VERSION.match(text)
+        if match is not None:
+            version = (int(match[1]), int(match[2]))
+            found[name] = min(found.get(name, version), version)
+    return found
 
 
 class _Owners:

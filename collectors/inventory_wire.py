@@ -44,6 +44,8 @@ class ContainerPort(Struct, rename="camel"):
 class Container(Struct, rename="camel"):
     """v1.Container."""
 
+    name: str = ""
+    image: str = ""
     ports: list[ContainerPort] = field(default_factory=list)
 
 
@@ -209,9 +211,16 @@ class NodeAddress(Struct, rename="camel"):
     address: str
 
 
+class NodeInfo(Struct, rename="camel"):
+    """v1.NodeSystemInfo."""
+
+    kubelet_version: str = ""
+
+
 class NodeStatus(Struct, rename="camel"):
     """v1.NodeStatus."""
 
+    node_info: NodeInfo = field(default_factory=NodeInfo)
     addresses: list[NodeAddress] = field(default_factory=list)
 
 

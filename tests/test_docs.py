@@ -34,6 +34,7 @@ def load_builder(name: str) -> ModuleType:
 
 BUILDER = load_builder("build_cli")
 LAKE = load_builder("build_lake")
+SYSTEM = load_builder("build_system")
 COMMANDS: dict[tuple[str, ...], click.Command] = dict(BUILDER.commands(cli, ("discover",)))
 
 
@@ -72,6 +73,11 @@ def test_the_command_page_is_what_the_help_says() -> None:
 def test_the_lake_page_is_what_the_schemas_say() -> None:
     """docs/lake.md equals the generated page, byte for byte (`make golden` rewrites it)."""
     assert LAKE.PAGE.read_text(encoding="utf-8") == LAKE.page()
+
+
+def test_the_page_of_system_parts_is_current() -> None:
+    """docs/system.md says what the list says."""
+    assert SYSTEM.PAGE.read_text(encoding="utf-8") == SYSTEM.page()
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -157,7 +157,7 @@ def test_field_dns_lost_unknown_resolver(tmp_path: Path) -> None:
 
 def test_field_dns_lost_at_the_resolver(tmp_path: Path) -> None:
     """What is added for DNS at the client is allowed at the resolver too, where that gets a policy itself."""
-    options = SuggestOptions(workers=0, include_system=True)
+    options = SuggestOptions(workers=0, include_system=True, yes_system=True)
     quiet = pod("quiet", "10.0.1.12")
     done = run(tmp_path, [*connection(quiet, API), *lookups(WEB)], options=options)
     ingress = done.intent("kube-system/coredns", Direction.INGRESS)

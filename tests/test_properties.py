@@ -102,7 +102,7 @@ def traffic(found: list[Call], *, at: float = 0, ends: tuple[str, ...] = ("clien
 
 def options(**changes: Any) -> SuggestOptions:
     """Return options of a run in this process."""
-    return replace(SuggestOptions(workers=0, include_system=True), **changes)
+    return replace(SuggestOptions(workers=0, include_system=True, yes_system=True), **changes)
 
 
 def rules(*inputs: list[Record], **changes: Any) -> dict[str, str]:

@@ -47,9 +47,19 @@ class SuggestOptions:
     accept_inferred: bool = False
     learn_audit: bool = False
     include_system: bool = False
+    yes_system: bool = False
     workers: int | None = None
     memory_limit_mb: int = 192
     progress: Progress = no_progress
+
+
+def check_system(options: SuggestOptions) -> None:
+    """Raise :class:`OptionError` for enforcing policies on the platform itself that nobody has confirmed."""
+    if options.mode is Mode.ENFORCE and options.include_system and not options.yes_system:
+        raise OptionError(
+            "--include-system with --mode enforce isolates the platform itself: DNS, the CNI, what would roll it back",
+            hint="start in monitor mode, or confirm with --yes-system (the list is in docs/system.md)",
+        )
 
 
 def parse_dialects(text: str) -> tuple[Dialect, ...]:

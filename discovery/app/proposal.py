@@ -22,6 +22,7 @@ from discovery.model.edge import Direction
 from discovery.model.errors import IncompleteInputError, ReadBackError
 from discovery.model.intent import Dialect, Mode
 from discovery.model.inventory import Inventory
+from discovery.model.platform import detect_platforms
 from discovery.model.workload import WorkloadRef
 from discovery.verify.read import read_policies
 from discovery.verify.readback import check, covers
@@ -57,6 +58,8 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
             "the input is incomplete: " + describe_incomplete(evidence.completeness),
             hint="fix the input, or add --allow-partial to learn from what there is (the summary will say so)",
         )
+    if evidence.inventory is not None:
+        options = replace(options, platforms=detect_platforms(options.platforms, evidence.inventory.versions))
     options.progress("learning", 0, 3)
     existing = read_existing(options.existing, evidence.edges, evidence.workloads.versions)
     learned = learn(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from discovery.app.output import as_json
 from discovery.app.words import counted, duration
 from discovery.learn.judge import EXPLANATIONS, Judged, Reason, Ruling
+from discovery.learn.system import is_system
 from discovery.model.diagnostics import Level
 from discovery.model.edge import Direction, Edge, Establishment, EvidenceClass
 from discovery.model.intent import Allow, CidrPeer, Dialect, EntityPeer, Mode, Origin, Peer, PolicyIntent
@@ -254,6 +255,7 @@ def _head(suggestion: Suggestion) -> list[str]:
     intents = suggestion.learned.intents
     added = sum(allow.origin is not Origin.OBSERVED for intent in intents if intent.isolate for allow in intent.allows)
     rules = sum(len(intent.allows) for intent in intents if intent.isolate)
+    left = _left_out(suggestion)
     additions = f"{counted(added, 'declared addition')}{_origins(intents)}"
     return [
         "# Suggested network policies",
@@ -264,6 +266,7 @@ def _head(suggestion: Suggestion) -> list[str]:
         f"- Learned: {counted(counts[Ruling.LEARN], 'edge')}",
         f"- In the files: {counted(rules - added, 'observed rule')}, {additions}",
         f"- Not learned: {counted(counts[Ruling.REVIEW], 'edge')} for review, {counts[Ruling.UNDECIDED]} undecided",
+        *([f"- Part of the platform, so without policy (`--include-system` writes them): {left}"] if left else []),
         "",
     ]
 
@@ -297,6 +300,15 @@ def _input_section(suggestion: Suggestion) -> list[str]:
             names = ", ".join(safe(name) for name in away[:MAX_LISTED])
             lines.append(f"- Gone by the time of the inventory, so without policy and rules: {names}{more}")
     return [*lines, ""]
+
+
+def _left_out(suggestion: Suggestion) -> str:
+    """Return the system workloads that get no policy, bounded, or nothing."""
+    if suggestion.options.include_system:
+        return ""
+    found = sorted({str(ref) for ref in suggestion.workloads.ref_of.values() if is_system(ref)})
+    more = f" and {len(found) - MAX_LISTED:,} more" if len(found) > MAX_LISTED else ""
+    return ", ".join(safe(name) for name in found[:MAX_LISTED]) + more
 
 
 def _origins(intents: Iterable[PolicyIntent]) -> str:

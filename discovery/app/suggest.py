@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from discovery.app.options import SuggestOptions
+from discovery.app.options import SuggestOptions, check_system
 
 if TYPE_CHECKING:
     from discovery.app.proposal import Suggestion
@@ -20,13 +20,14 @@ def suggest(
 ) -> Suggestion:
     """Learn policies from flow logs or lakes and write them for review.
 
-    Raises :class:`InputError` for inputs that cannot be read, :class:`IncompleteInputError` when input was lost or
-    malformed and ``allow_partial`` is off (nothing is written), and :class:`ReadBackError` when what was written
-    does not mean what was learned (nothing is published).
+    Raises :class:`OptionError` for options that contradict each other, :class:`InputError` for inputs that cannot be
+    read, :class:`IncompleteInputError` when input was lost or malformed and ``allow_partial`` is off (nothing is
+    written), and :class:`ReadBackError` when what was written does not mean what was learned (nothing is published).
     """
     from discovery.app.evidence import gather
 
     options = options or SuggestOptions()
+    check_system(options)
     given = (inputs,) if isinstance(inputs, (str, Path)) else tuple(inputs)
     # What comes after reading is loaded while other processes read.
     loading = Thread(target=import_module, args=("discovery.app.proposal",))

@@ -89,6 +89,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written un
 @click.option(
     "--include-system", is_flag=True, help="Write policies for system namespaces too (kube-system, CNI, mesh, GitOps)."
 )
+@click.option("--yes-system", is_flag=True, help="Confirm --include-system in enforce mode.")
 @format_option
 @input_format_option
 @cluster_option
@@ -109,6 +110,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
     accept_inferred: bool,
     learn_audit: bool,
     include_system: bool,
+    yes_system: bool,
     output_format: str,
     input_format: str,
     cluster: str,
@@ -138,6 +140,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
             accept_inferred=accept_inferred,
             learn_audit=learn_audit,
             include_system=include_system,
+            yes_system=yes_system,
             cluster=cluster,
             workers=workers,
             progress=bars.update,

@@ -1,34 +1,68 @@
 """System namespaces and workloads: they get no policy unless asked, because cutting them cuts the cluster.
 
-Detected by namespace and by workload, since people install the same things under other names.
+Detected by namespace and by workload, since people install the same things under other names. ``docs/system.md`` is
+generated from this list.
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from discovery.model.workload import WorkloadRef
 
-SYSTEM_NAMESPACES = frozenset(
-    {
-        # Kubernetes
-        "kube-system", "kube-node-lease", "kube-public",
-        # CNI
-        "cilium", "cilium-secrets", "cilium-test", "calico-system", "calico-apiserver", "tigera-operator",
-        "kube-flannel", "kube-router", "openshift-ovn-kubernetes", "openshift-dns", "openshift-sdn",
-        # mesh
-        "istio-system", "istio-operator", "linkerd", "linkerd-cni", "linkerd-viz", "consul",
-        # GitOps and admission
-        "argocd", "argo-cd", "flux-system", "fleet-system", "gatekeeper-system", "kyverno", "cert-manager",
-    }
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemPart:
+    """One part of the platform. ``workloads`` are names, in which ``*`` stands for anything."""
+
+    what: str
+    namespaces: tuple[str, ...]
+    workloads: tuple[str, ...]
+
+
+SYSTEM_PARTS = (
+    SystemPart(
+        what="Kubernetes",
+        namespaces=("kube-system", "kube-node-lease", "kube-public"),
+        workloads=(
+            "kube-proxy", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kube-dns", "coredns",
+            "node-local-dns", "metrics-server", "konnectivity-agent",
+        ),
+    ),
+    SystemPart(
+        what="CNI",
+        namespaces=(
+            "cilium", "cilium-secrets", "cilium-test", "calico-system", "calico-apiserver", "tigera-operator",
+            "kube-flannel", "kube-router", "openshift-ovn-kubernetes", "openshift-dns", "openshift-sdn",
+        ),
+        workloads=(
+            "cilium", "cilium-operator", "cilium-envoy", "hubble-relay", "hubble-ui", "calico-node", "calico-typha",
+            "calico-kube-controllers", "calico-apiserver", "goldmane", "whisker", "tigera-operator", "kube-flannel",
+            "kube-flannel-ds", "kube-router", "aws-node", "azure-cns",
+        ),
+    ),
+    SystemPart(
+        what="Mesh",
+        namespaces=("istio-system", "istio-operator", "linkerd", "linkerd-cni", "linkerd-viz", "consul"),
+        workloads=("istiod", "istio-cni-node", "ztunnel", "linkerd-*"),
+    ),
+    SystemPart(
+        what="GitOps and admission",
+        namespaces=(
+            "argocd", "argo-cd", "flux-system", "fleet-system", "gatekeeper-system", "kyverno", "cert-manager",
+        ),
+        workloads=(
+            "argocd-*", "source-controller", "kustomize-controller", "helm-controller", "notification-controller",
+            "gatekeeper-*", "kyverno-*", "cert-manager", "cert-manager-*",
+        ),
+    ),
 )  # fmt: skip
-_SYSTEM_WORKLOADS = re.compile(
-    r"(?:cilium(?:-operator|-envoy)?|hubble-(?:relay|ui)|calico-(?:node|typha|kube-controllers|apiserver)|tigera-operator|"
-    r"kube-(?:proxy|apiserver|controller-manager|scheduler|dns)|etcd|coredns|node-local-dns|kube-flannel(?:-ds)?|"
-    r"istiod|istio-cni-node|ztunnel|linkerd-[a-z-]+|argocd-[a-z-]+|(?:source|kustomize|helm|notification)-controller)"
-)
 
 
 def is_system(workload: WorkloadRef) -> bool:
     """Say whether a workload belongs to the platform rather than to its users."""
-    return workload.namespace in SYSTEM_NAMESPACES or _SYSTEM_WORKLOADS.fullmatch(workload.name) is not None
+    return any(
+        workload.namespace in part.namespaces or any(fnmatchcase(workload.name, name) for name in part.workloads)
+        for part in SYSTEM_PARTS
+    )

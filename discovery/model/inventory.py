@@ -112,7 +112,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """One snapshot of one cluster. ``taken`` is the latest time that any of its objects names."""
+    """One snapshot of one cluster. ``taken`` is the latest time that any of its objects names.
+
+    ``versions`` are of Kubernetes and of the CNI, by the name of their dialect: the lowest that any node runs.
+    """
 
     cluster: str
     pods: tuple[Pod, ...] = ()
@@ -121,6 +124,7 @@ class Inventory:
     nodes: tuple[Node, ...] = ()
     calls: tuple[Call, ...] = ()
     namespaces: dict[str, Labels] = field(default_factory=dict)
+    versions: dict[str, tuple[int, int]] = field(default_factory=dict)
     taken: int = 0
 
     @property

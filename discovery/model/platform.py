@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from discovery.model.errors import OptionError
 from discovery.model.intent import Dialect
@@ -27,14 +27,15 @@ _ITEM = re.compile(r"(?P<name>[a-z]+)=(?P<version>\d{1,4}\.\d{1,4})(\.\d+)?(?P<s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """One enforcing platform. ``declared`` is False when the version is an assumption; ``settings`` are
-    sorted pairs, defaults included.
+    """One enforcing platform. ``declared`` is False when nobody named the version: then it is an assumption, or
+    ``detected`` in an inventory. ``settings`` are sorted pairs, defaults included.
     """
 
     dialect: Dialect
     version: tuple[int, int]
     declared: bool
     settings: tuple[tuple[str, str], ...]
+    detected: bool = False
 
     def setting(self, name: str) -> str:
         """Return the value of a setting."""
@@ -43,7 +44,8 @@ class Platform:
     def __str__(self) -> str:
         """Return ``cilium 1.18 (assumed)``, with the settings that are not defaults."""
         changed = [f"{k}={v}" for k, v in self.settings if v != SETTINGS[self.dialect][k][0]]
-        extra = changed + ([] if self.declared else ["assumed"])
+        known = "from the inventory" if self.detected else "assumed"
+        extra = changed + ([] if self.declared else [known])
         version = ".".join(map(str, self.version))
         return f"{self.dialect} {version}" + (f" ({', '.join(extra)})" if extra else "")
 
@@ -89,3 +91,23 @@ def parse_platforms(items: Iterable[str]) -> dict[Dialect, Platform]:
             platform = _parse_item(item)
             platforms[platform.dialect] = platform
     return platforms
+
+
+def detect_platforms(
+    platforms: Mapping[Dialect, Platform], versions: Mapping[str, tuple[int, int]]
+) -> dict[Dialect, Platform]:
+    """Return the platforms with what an inventory shows in place of assumptions; what was declared stays.
+
+    ``versions`` are by name of the dialect. Who enforces Kubernetes policies is known when one of the others is there.
+    """
+    found = dict(platforms)
+    for dialect, platform in platforms.items():
+        version = versions.get(dialect.value)
+        if not platform.declared and version is not None:
+            found[dialect] = replace(platform, version=version, detected=True)
+    enforcers = {dialect.value for dialect in (Dialect.CILIUM, Dialect.CALICO) if dialect.value in versions}
+    plain = found[Dialect.KUBERNETES]
+    if len(enforcers) == 1 and plain.detected:
+        settings = {**dict(plain.settings), "enforcer": enforcers.pop()}
+        found[Dialect.KUBERNETES] = replace(plain, settings=tuple(sorted(settings.items())))
+    return found

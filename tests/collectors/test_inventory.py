@@ -202,6 +202,32 @@ def test_services(tmp_path: Path) -> None:
     assert (db.addresses, db.selector, db.backends) == ((), None, (("203.0.113.5", "pg", 15432),))
 
 
+@pytest.mark.parametrize(
+    ("container", "image", "expected"),
+    [
+        ("cilium-agent", "quay.io/cilium/cilium:v1.18.2@sha256:858f807ea4e2", {"cilium": (1, 18)}),
+        ("cilium-agent", "registry:5000/cilium/cilium:v1.16.0-rc.1", {"cilium": (1, 16)}),
+        ("calico-node", "docker.io/calico/node:v3.30.1", {"calico": (3, 30)}),
+        ("calico-node", "docker.io/calico/node:master", {}),
+        ("cilium-agent", "registry:5000/cilium/cilium", {}),
+        ("web", "quay.io/cilium/cilium:v1.18.2", {}),
+    ],
+)
+def test_versions_of_the_cni(tmp_path: Path, container: str, image: str, expected: dict[str, tuple[int, int]]) -> None:
+    """The agent's container tells; an image without a version tells nothing."""
+    spec = {"containers": [{"name": container, "image": image}]}
+    assert _read(tmp_path, _pod(spec=spec)).versions == expected
+
+
+def test_the_lowest_version_counts(tmp_path: Path) -> None:
+    """During an upgrade nodes differ, and policies must hold on all of them."""
+    nodes = [
+        _object("Node", name, "", status={"nodeInfo": {"kubeletVersion": version}})
+        for name, version in (("a", "v1.33.1-eks-1234"), ("b", "v1.32.9+k3s1"), ("c", "unknown"))
+    ]
+    assert _read(tmp_path, *nodes).versions == {"kubernetes": (1, 32)}
+
+
 def test_calls_of_the_api_server(tmp_path: Path) -> None:
     """Webhooks of both kinds, conversions and aggregated APIs that name a Service; URLs and local APIs call no pod."""
     service = {"namespace": "shop", "name": "hook"}

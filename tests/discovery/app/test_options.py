@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.app.options import IngestOptions, SuggestOptions, no_progress, parse_dialects
+from discovery.app.options import IngestOptions, SuggestOptions, check_system, no_progress, parse_dialects
+from discovery.app.suggest import suggest
 from discovery.model.errors import OptionError
 from discovery.model.intent import Dialect, Mode
 
@@ -39,3 +40,17 @@ def test_unknown_dialects_are_refused(text: str) -> None:
 def test_progress_may_be_ignored() -> None:
     """The default takes any progress."""
     no_progress("reading", 1, 0)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("include", [False, True])
+@pytest.mark.parametrize("yes", [False, True])
+def test_enforcing_on_the_platform_needs_a_second_word(mode: Mode, include: bool, yes: bool) -> None:
+    """Only enforce with --include-system and without --yes-system is refused, before anything is read."""
+    options = SuggestOptions(mode=mode, include_system=include, yes_system=yes)
+    if mode is Mode.ENFORCE and include and not yes:
+        with pytest.raises(OptionError, match="platform") as failed:
+            suggest("nowhere.jsonl", "out", options)
+        assert "--yes-system" in str(failed.value.hint)
+    else:
+        check_system(options)

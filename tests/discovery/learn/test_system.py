@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.learn.system import SYSTEM_NAMESPACES, is_system
+from discovery.learn.system import SYSTEM_PARTS, is_system
 from tests.discovery.learn.builders import ref
 
 
-@pytest.mark.parametrize("namespace", sorted(SYSTEM_NAMESPACES))
+@pytest.mark.parametrize("namespace", sorted(name for part in SYSTEM_PARTS for name in part.namespaces))
 def test_everything_in_a_system_namespace_is_system(namespace: str) -> None:
     """The documented namespaces get no policy, whatever runs in them."""
     assert is_system(ref("anything", namespace=namespace))
@@ -31,6 +31,9 @@ def test_everything_in_a_system_namespace_is_system(namespace: str) -> None:
         "helm-controller",
         "node-local-dns",
         "kube-dns",
+        "metrics-server",
+        "cert-manager-webhook",
+        "aws-node",
     ],
 )
 def test_system_workloads_are_found_in_any_namespace(name: str) -> None:

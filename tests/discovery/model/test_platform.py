@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from discovery.model.errors import OptionError
 from discovery.model.intent import Dialect
-from discovery.model.platform import ASSUMED_VERSIONS, SETTINGS, default_platform, parse_platforms
+from discovery.model.platform import ASSUMED_VERSIONS, SETTINGS, default_platform, detect_platforms, parse_platforms
 
 
 def test_nothing_declared_assumes_supported_releases() -> None:
@@ -76,3 +76,17 @@ def test_any_text_is_a_platform_or_the_one_error(text: str) -> None:
 def test_assumed_versions_are_complete() -> None:
     """Every dialect has an assumed version and a table of settings."""
     assert set(ASSUMED_VERSIONS) == set(SETTINGS) == set(Dialect)
+
+
+def test_an_inventory_replaces_assumptions_and_nothing_else() -> None:
+    """What was declared stays; a detected version is said; one CNI is who enforces Kubernetes policies."""
+    versions = {"kubernetes": (1, 33), "cilium": (1, 17)}
+    found = detect_platforms(parse_platforms(["calico=3.29"]), versions)
+    assert str(found[Dialect.CILIUM]) == "cilium 1.17 (from the inventory)"
+    assert str(found[Dialect.CALICO]) == "calico 3.29"
+    assert str(found[Dialect.KUBERNETES]) == "kubernetes 1.33 (enforcer=cilium, from the inventory)"
+    both = detect_platforms(parse_platforms([]), {**versions, "calico": (3, 30)})
+    assert both[Dialect.KUBERNETES].setting("enforcer") == "strict"
+    assert detect_platforms(parse_platforms([]), {}) == parse_platforms([])
+    declared = detect_platforms(parse_platforms(["kubernetes=1.30"]), versions)[Dialect.KUBERNETES]
+    assert str(declared) == "kubernetes 1.30"
