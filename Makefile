@@ -68,10 +68,11 @@ test: $(VENV)/.dev ## run the whole test suite
 cover: $(VENV)/.dev ## run the suite and show uncovered lines
 	$(BIN)/python -m pytest -n $(JOBS) --cov
 
-golden: $(VENV)/.dev ## rewrite expected outputs, docs/cli.md, docs/lake.md, docs/system.md; review with `git diff`
+golden: $(VENV)/.dev ## rewrite expected outputs and the generated pages of docs/; review with `git diff`
 	$(BIN)/python docs/build_cli.py
 	$(BIN)/python docs/build_lake.py
 	$(BIN)/python docs/build_system.py
+	$(BIN)/python docs/build_capture.py
 	$(BIN)/python -m pytest -q -n $(JOBS) -k golden --update-golden
 
 # --- use ----------------------------------------------------------------------------------------------------------

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from discovery.flows.addresses import canonical_address
 from discovery.flows.batch import BATCH_ROWS, BatchBuilder, build_batch, has_doubtful, parse_times
 from discovery.flows.identity import EndpointInfo
+from discovery.flows.sightings import sightings
+from discovery.model.capture import Aspect, Sightings
 from discovery.model.completeness import MAX_LOCATED, Completeness, Rejected
 
 Sink = Callable[[pa.Table], None]
@@ -38,6 +40,7 @@ class Account:
     events_lost: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     truncated: list[str] = field(default_factory=list)
+    sightings: Sightings | None = None
 
     def reject(self, line: int, reason: str) -> None:
         """Count a malformed record; locate the first ones by line, in whatever order they are found."""
@@ -59,6 +62,7 @@ class Account:
             events_lost=self.events_lost,
             rejected=tuple(self.rejected),
             truncated=tuple(self.truncated),
+            sightings=() if self.sightings is None else (self.sightings,),
         )
 
 
@@ -86,10 +90,12 @@ def _knowledge(info: EndpointInfo) -> tuple[bool, bool, str]:
 class RecordReader(ABC):
     """Reads one input, line by line, into FLOWS batches for a sink.
 
-    Subclasses implement :meth:`read_lines`; they append to ``builder`` and call :meth:`row_done` per record.
+    Subclasses implement :meth:`read_lines`: they append to ``builder``, one row per record. ``settings`` say, for what
+    their source may not show, which setting of its exporter would show it.
     """
 
     source: str
+    settings: ClassVar[Mapping[Aspect, str]] = {}
 
     def __init__(self, sink: Sink, *, label: str, ingest_id: str, default_cluster: str) -> None:
         """Prepare to read one input. ``label`` is the name under which its records are located."""
@@ -137,6 +143,8 @@ class RecordReader(ABC):
             self.account.rows_read += table.num_rows
             self.doubtful = self.doubtful or has_doubtful(self.builder)
             self._note_workloads(table)
+            seen = sightings(self.builder, len(table) - table["server_port"].null_count)
+            self.account.sightings = seen if self.account.sightings is None else self.account.sightings + seen
             self.sink(table)
         self.builder.clear()
         self.lines.clear()

@@ -9,8 +9,8 @@ Not read: ``transit_policies`` (of forwarding hosts, which no workload policy go
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +28,7 @@ from collectors.felix_meaning import (
     port_number,
     protocol_name,
 )
+from discovery.model.capture import Aspect
 
 Number = int | str | None
 
@@ -91,6 +92,17 @@ class CalicoReader(FelixReader):
     """Reads Calico flow logs."""
 
     source = "calico"
+    settings: ClassVar[Mapping[Aspect, str]] = {
+        Aspect.REPLIES: "Ship packets_in, packets_out, bytes_in and bytes_out of every record.",
+        Aspect.DROPS: "Either none happened, or flowLogsFileEnabledForDenied of the FelixConfiguration is false.",
+        Aspect.LABELS: "Set flowLogsFileIncludeLabels of the FelixConfiguration to true.",
+        Aspect.BOTH_ENDS: "Ship the logs of every node, with reporter src and with reporter dst.",
+        Aspect.L7: "Calico writes layer 7 logs to files of their own, which are not read.",
+        Aspect.PORTS: "Set flowLogsFileAggregationKindForAllowed of the FelixConfiguration to 2 or less: "
+        "3 leaves ports out.",
+        Aspect.CONNECTION_COUNTS: "Ship num_flows_started of every record.",
+        Aspect.VERDICTS: "Ship action of every record.",
+    }
 
     def documents(self, line: bytes) -> Sequence[Any]:
         """Return the document of a line."""

@@ -8,8 +8,8 @@ pods share. The id of a FlowResult numbers keys, not records, so it is no record
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -36,6 +36,7 @@ from collectors.goldmane_wire import (
     PolicyTrace,
     WhiskerFlow,
 )
+from discovery.model.capture import Aspect
 
 _ACTIONS = ("ActionUnspecified", "Allow", "Deny", "Pass")
 _REPORTERS = ("ReporterUnspecified", "Src", "Dst")
@@ -59,6 +60,16 @@ class GoldmaneReader(FelixReader):
     """Reads Goldmane and Whisker flows."""
 
     source = "goldmane"
+    settings: ClassVar[Mapping[Aspect, str]] = {
+        Aspect.REPLIES: "Keep the packet and byte counters of every flow.",
+        Aspect.DROPS: "Either none happened, or a filter on actions hides them.",
+        Aspect.LABELS: "Keep source_labels and dest_labels of every flow.",
+        Aspect.BOTH_ENDS: "List flows without a filter on reporter.",
+        Aspect.L7: "Goldmane has none.",
+        Aspect.PORTS: "Keep dest_port of every flow.",
+        Aspect.CONNECTION_COUNTS: "Keep num_connections_started of every flow.",
+        Aspect.VERDICTS: "Keep action of every flow.",
+    }
 
     def documents(self, line: bytes) -> Sequence[Any]:
         """Return the flows of a line: those of a list document or of an array, or the one that the line is."""

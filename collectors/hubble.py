@@ -6,8 +6,8 @@ Source: see :mod:`collectors.hubble_wire`. One line is one event.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -34,6 +34,7 @@ from collectors.hubble_wire import (
 from discovery.flows.batch import MAX_MEMO
 from discovery.flows.identity import EXTERNAL, UNRESOLVED, EndpointInfo, reserved_endpoint, workload_endpoint
 from discovery.flows.redact import MAX_TEXT, redact_url
+from discovery.model.capture import Aspect
 from discovery.model.workload import EndpointKind
 
 _decode_line = msgspec.json.Decoder(Line).decode
@@ -125,6 +126,18 @@ class HubbleReader(RecordReader):
     """Reads Hubble events. The loop is the project's hot path: see ADR 0003 before adding to it."""
 
     source = "hubble"
+    settings: ClassVar[Mapping[Aspect, str]] = {
+        Aspect.REPLIES: "Export trace events with is_reply: no event_type filter in hubble.export.static.allowList or "
+        "denyList, and is_reply and l4 in its fieldMask and fieldAggregate.",
+        Aspect.DROPS: "Either none happened, or a filter on verdict in hubble.export.static.allowList (--verdict of "
+        "the hubble command) hides them.",
+        Aspect.LABELS: "Put source and destination, with labels and namespace, into hubble.export.static.fieldMask.",
+        Aspect.BOTH_ENDS: "Export from every node (hubble.export.static.enabled) or through Relay, with "
+        "traffic_direction in fieldMask and fieldAggregate.",
+        Aspect.L7: "Expected unless a policy sends traffic through the proxy.",
+        Aspect.PORTS: "Put l4 into hubble.export.static.fieldMask and fieldAggregate.",
+        Aspect.VERDICTS: "Put verdict into hubble.export.static.fieldMask and fieldAggregate.",
+    }
 
     def __init__(self, sink: Sink, *, label: str, ingest_id: str, default_cluster: str) -> None:
         """Prepare to read one input."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 import pytest
 
 from discovery.cli.main import cli
+from discovery.model.capture import Aspect
 
 REPO = Path(__file__).resolve().parent.parent
 MAKEFILE_TARGETS = set(re.findall(r"^([a-z]+):", (REPO / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -35,6 +37,7 @@ def load_builder(name: str) -> ModuleType:
 BUILDER = load_builder("build_cli")
 LAKE = load_builder("build_lake")
 SYSTEM = load_builder("build_system")
+CAPTURE = load_builder("build_capture")
 COMMANDS: dict[tuple[str, ...], click.Command] = dict(BUILDER.commands(cli, ("discover",)))
 
 
@@ -78,6 +81,22 @@ def test_the_lake_page_is_what_the_schemas_say() -> None:
 def test_the_page_of_system_parts_is_current() -> None:
     """docs/system.md says what the list says."""
     assert SYSTEM.PAGE.read_text(encoding="utf-8") == SYSTEM.page()
+
+
+def test_the_page_of_what_sources_may_not_show_is_current() -> None:
+    """docs/capture.md says what the engine says."""
+    assert CAPTURE.PAGE.read_text(encoding="utf-8") == CAPTURE.page()
+
+
+@pytest.mark.parametrize(("aspect", "case"), [(aspect, name) for aspect in Aspect for name in CAPTURE.CASES[aspect]])
+def test_the_case_of_each_absence_shows_it(repo: Path, aspect: Aspect, case: str) -> None:
+    """The golden case that the page names says in its outputs that the thing is not, or only partly, shown."""
+    expected = repo / "tests" / "golden" / case / "expected"
+    if (expected / "summary.json").exists():
+        shows = json.loads((expected / "summary.json").read_text("utf-8"))["captureProfile"]["shows"]
+        assert shows[aspect.value] in ("no", "partly")
+    else:
+        assert "no record has" in (expected / "terminal.txt").read_text("utf-8")
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

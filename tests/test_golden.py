@@ -10,11 +10,13 @@ import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from discovery.cli.main import cli
+from tests.export import Export, export
 
 CASES = Path(__file__).parent / "golden"
 OUTPUT = "policies"
@@ -32,11 +34,13 @@ class Case:
     inputs: tuple[str, ...]
     arguments: tuple[str, ...]
     exit_code: int
+    export: Export | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Case:
-        """Read a case; every key is required, and no other is known."""
+        """Read a case; every key but ``export`` is required, and no other is known."""
         told = tomllib.loads((folder / "case.toml").read_text("utf-8"))
+        how = told.pop("export", None)
         assert set(told) == {"shows", "inputs", "arguments", "exit_code"}, folder.name
         return cls(
             folder=folder,
@@ -44,6 +48,7 @@ class Case:
             inputs=tuple(told["inputs"]),
             arguments=tuple(told["arguments"]),
             exit_code=told["exit_code"],
+            export=None if how is None else _export_of(how),
         )
 
     @property
@@ -82,12 +87,30 @@ def files_of(folder: Path) -> dict[str, str]:
 
 def outcome(case: Case, repo: Path) -> dict[str, str]:
     """Run a case in the current folder and return what it wrote, and what it said as ``terminal.txt``."""
-    inputs = [locate(case, name, repo) for name in case.inputs]
+    inputs = [_as_exported(case, locate(case, name, repo)) for name in case.inputs]
     arguments = [argument.replace("CASE", str(case.folder)) for argument in case.arguments]
     result = CliRunner().invoke(cli, ["suggest", *inputs, "-o", OUTPUT, "--workers", "0", *arguments])
     assert result.exit_code == case.exit_code, result.output
     written = files_of(Path(OUTPUT)) if Path(OUTPUT).exists() else {}
     return {name: text for name, text in written.items() if name not in REDUNDANT} | {TERMINAL: result.output}
+
+
+def _export_of(told: dict[str, Any]) -> Export:
+    """Return the exporter that the table ``export`` of a case tells of; no other key is known."""
+    assert set(told) <= {"only", "without", "aggregate"}
+    return Export(
+        only=told.get("only", {}),
+        without=tuple(told.get("without", ())),
+        aggregate=tuple(told.get("aggregate", ())),
+    )
+
+
+def _as_exported(case: Case, given: str) -> str:
+    """Return the input, or a copy in the current folder as the exporter of the case would have written it."""
+    if case.export is None:
+        return given
+    export(Path(given), Path(Path(given).name), case.export)
+    return Path(given).name
 
 
 def rewrite(case: Case, found: dict[str, str]) -> None:

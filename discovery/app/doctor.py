@@ -12,6 +12,7 @@ from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
+from discovery.app.capture import profile_line, profile_of
 from discovery.app.evidence import read_accounts
 from discovery.app.ingest import ingest
 from discovery.app.inputs import find_inputs
@@ -19,10 +20,9 @@ from discovery.app.options import IngestOptions
 from discovery.app.words import counted, describe_incomplete
 from discovery.flows.engine import engine
 from discovery.flows.lake import Lake
-from discovery.flows.profile import capture_profile
 from discovery.flows.rollup import roll_up
 from discovery.flows.workloads import read_workloads
-from discovery.model.completeness import CaptureProfile
+from discovery.model.capture import CaptureProfile
 from discovery.model.errors import DiscoveryError
 
 MIN_FREE_BYTES = 1 << 30
@@ -119,7 +119,6 @@ def _inputs(given: tuple[str, ...], input_format: str) -> list[Check]:
         workloads = read_workloads([file for snapshot in snapshots for file in snapshot.workloads])
         with engine() as connection:
             edges = roll_up(connection, files, workloads)
-            profile = capture_profile(connection) if files else CaptureProfile()
     complete = account.complete
     checks.append(
         Check(
@@ -130,14 +129,15 @@ def _inputs(given: tuple[str, ...], input_format: str) -> list[Check]:
             hint=None if complete else "fix the input; suggest refuses it without --allow-partial",
         )
     )
-    return checks + _profile(profile)
+    return checks + _profile(profile_of(account))
 
 
 def _profile(profile: CaptureProfile) -> list[Check]:
     """Return what the inputs show at all."""
-    shown = ", ".join(
-        f"{name.replace('_', ' ')}: {getattr(profile, name).value}"
-        for name in ("replies", "drops", "labels", "both_ends", "l7", "ports", "connection_counts")
-    )
-    checks = [Check(name="shows", state=State.OK, message=shown)]
-    return checks + [Check(name="shows", state=State.NOTE, message=note) for note in profile.notes]
+    if not profile.shows:
+        return []
+    checks = [Check(name="shows", state=State.OK, message=profile_line(profile))]
+    return checks + [
+        Check(name="shows", state=State.NOTE, message=absence.meaning, hint=absence.setting)
+        for absence in profile.absences
+    ]

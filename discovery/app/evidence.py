@@ -10,16 +10,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collectors.inventory import read_inventory
+from discovery.app.capture import profile_of
 from discovery.app.ingest import ingest
 from discovery.app.inputs import find_inputs
 from discovery.app.options import IngestOptions, SuggestOptions
 from discovery.flows.edges import read_edges
 from discovery.flows.engine import in_engine
+from discovery.flows.governed import governed_ends
 from discovery.flows.lake import Lake, Snapshot
-from discovery.flows.profile import capture_profile, governed_ends
 from discovery.flows.rollup import roll_up
 from discovery.flows.workloads import Workloads, read_workloads
-from discovery.model.completeness import CaptureProfile, Completeness, Rejected
+from discovery.model.capture import COUNTS, CaptureProfile, Sightings
+from discovery.model.completeness import Completeness, Rejected
 from discovery.model.edge import Direction, Edge
 from discovery.model.inventory import Inventory
 from discovery.model.workload import WorkloadRef
@@ -59,19 +61,17 @@ def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> E
 
     def rolled(
         connection: duckdb.DuckDBPyConnection,
-    ) -> tuple[pa.Table, CaptureProfile, tuple[tuple[str, str, str], ...]]:
+    ) -> tuple[pa.Table, tuple[tuple[str, str, str], ...]]:
         table = roll_up(connection, flows, workloads, since=options.since, until=options.until, inventory=inventory)
-        return (
-            (table, capture_profile(connection), governed_ends(connection)) if flows else (table, CaptureProfile(), ())
-        )
+        return table, governed_ends(connection) if flows else ()
 
-    table, profile, ends = in_engine(rolled, options.memory_limit_mb)
+    table, ends = in_engine(rolled, options.memory_limit_mb)
     options.progress("rolling up", 1, 1)
     return Evidence(
         edges=read_edges(table, workloads),
         workloads=workloads,
         completeness=accounts,
-        profile=profile,
+        profile=profile_of(accounts),
         governed=_governed(ends, workloads),
         inventory=inventory,
     )
@@ -106,6 +106,8 @@ def read_accounts(snapshot: Snapshot) -> Completeness:
                 events_lost=row["events_lost"],
                 rejected=tuple(_located(text) for text in row["rejected"]),
                 truncated=tuple(row["truncated"]),
+                masked=tuple(row["masked"]),
+                sightings=(Sightings(source=row["format"], **{name: row[f"shows_{name}"] for name in COUNTS}),),
             )
             account = account + one.with_duplicates(row["rows_duplicate"])  # a row counts them as read, too
     return account

@@ -19,6 +19,7 @@ from discovery.flows.engine import in_engine
 from discovery.flows.lake import Lake
 from discovery.flows.schema import INGESTS, WORKLOADS
 from discovery.flows.settle import settle
+from discovery.model.capture import COUNTS, Sightings
 from discovery.model.completeness import Completeness
 from discovery.model.errors import InputError
 
@@ -143,6 +144,7 @@ def _ingest_rows(
 
 def _account_row(account: Completeness, ingest_id: str, digest: str, label: str, found: str) -> dict[str, object]:
     """Return one row of INGESTS."""
+    shown = account.sightings[0] if account.sightings else Sightings(source=found)  # one input has one source
     return {
         "ingest_id": ingest_id,
         "content_hash": digest,
@@ -155,4 +157,6 @@ def _account_row(account: Completeness, ingest_id: str, digest: str, label: str,
         "events_lost": account.events_lost,
         "rejected": [f"{bad.file}:{bad.line}: {bad.reason}" for bad in account.rejected],
         "truncated": list(account.truncated),
+        "masked": list(account.masked),
+        **{f"shows_{name}": getattr(shown, name) for name in COUNTS},
     }

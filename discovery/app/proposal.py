@@ -16,7 +16,8 @@ from discovery.flows.workloads import Workloads
 from discovery.learn.intents import Learned, Subjects, learn
 from discovery.learn.judge import Options, Ruling
 from discovery.model.artifact import Rendered
-from discovery.model.completeness import CaptureProfile, Completeness
+from discovery.model.capture import Aspect, CaptureProfile, Shows
+from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.errors import IncompleteInputError, ReadBackError
@@ -50,14 +51,16 @@ class Suggestion:
 def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Suggestion:
     """Learn policies from evidence and write them for review.
 
-    Raises :class:`IncompleteInputError` when input was lost or malformed and ``allow_partial`` is off (nothing is
-    written), and :class:`ReadBackError` when what was written does not mean what was learned (nothing is published).
+    Raises :class:`IncompleteInputError` when input was lost or malformed and ``allow_partial`` is off or when no record
+    of it can be used (nothing is written), and :class:`ReadBackError` when what was written does not mean what was
+    learned (nothing is published).
     """
     if not evidence.completeness.complete and not options.allow_partial:
         raise IncompleteInputError(
             "the input is incomplete: " + describe_incomplete(evidence.completeness),
             hint="fix the input, or add --allow-partial to learn from what there is (the summary will say so)",
         )
+    _check_usable(evidence.completeness)
     if evidence.inventory is not None:
         options = replace(options, platforms=detect_platforms(options.platforms, evidence.inventory.versions))
     options.progress("learning", 0, 3)
@@ -71,6 +74,7 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         Subjects(namespaces=frozenset(options.namespaces), include_system=options.include_system, gone=_gone(evidence)),
         existing.denied,
         declared_calls(evidence.inventory, evidence.workloads.ref_of) if evidence.inventory is not None else (),
+        labels_shown=evidence.inventory is not None or evidence.profile.shows.get(Aspect.LABELS) is not Shows.NO,
     )
     options.progress("learning", 1, 3)
     isolated = existing.isolated if options.existing is not None else evidence.governed
@@ -92,6 +96,17 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         written=Written(written=(), unchanged=(), retired=()), diagnostics=diagnostics,
     )  # fmt: skip
     return _write(suggestion)
+
+
+def _check_usable(account: Completeness) -> None:
+    """Raise :class:`IncompleteInputError` when no input shows what everything rests on: no option makes up for it."""
+    read = [one for one in account.sightings if one.records]
+    if read and all(one.unusable for one in read):
+        missing = ", ".join(f"{one.unusable} ({one.source})" for one in read)
+        raise IncompleteInputError(
+            f"the input shows nothing to learn from: no record has {missing}",
+            hint="export the logs again without a field mask; 'discover doctor INPUT' names the setting",
+        )
 
 
 def _gone(evidence: Evidence) -> frozenset[WorkloadRef]:

@@ -182,7 +182,12 @@ def _combine(inputs: tuple[Input, ...], done: Iterable[TaskResult], results: lis
         account = Completeness()
         for worker in results:
             account = account + worker.accounts.get(number, Completeness())
-        accounts.append(replace(account, rejected=_located(account, chunks, starts)))
+        masked = tuple(
+            f"{inputs[number].label}: no record has {one.unusable}, so nothing can be learned from it"
+            for one in account.sightings
+            if one.unusable
+        )
+        accounts.append(replace(account, rejected=_located(account, chunks, starts), masked=masked))
     workloads: dict[int, SeenWorkload] = {}
     for worker in results:
         for seen in worker.workloads.values():

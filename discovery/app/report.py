@@ -286,11 +286,11 @@ def _input_section(suggestion: Suggestion) -> list[str]:
     if not account.complete:
         lines.append(
             f"- **INCOMPLETE**: {account.rows_rejected:,} malformed, {account.events_lost:,} lost by the source, "
-            f"{len(account.truncated)} cut short"
+            f"{len(account.truncated)} cut short, {len(account.masked)} without what everything rests on"
         )
         lines += [f"  - {safe(f'{bad.file}:{bad.line}: {bad.reason}')}" for bad in account.rejected[:5]]
-        lines += [f"  - {safe(text)}" for text in account.truncated[:5]]
-    lines += [f"- Cannot be seen: {note}" for note in suggestion.profile.notes]
+        lines += [f"  - {safe(text)}" for text in (*account.truncated[:5], *account.masked[:5])]
+    lines += [f"- Not shown: {absence}" for absence in suggestion.profile.absences]
     if suggestion.inventory is not None:
         held = ", ".join(f"{count:,} {what}" for what, count in suggestion.inventory.counts().items())
         lines.append(f"- Inventory of cluster {safe(suggestion.inventory.cluster)}: {held}")
@@ -512,12 +512,9 @@ def _profile_json(suggestion: Suggestion) -> Mapping[str, Any]:
     """Return the capture profile as data."""
     profile = suggestion.profile
     return {
-        "replies": profile.replies.value,
-        "drops": profile.drops.value,
-        "labels": profile.labels.value,
-        "bothEnds": profile.both_ends.value,
-        "l7": profile.l7.value,
-        "ports": profile.ports.value,
-        "connectionCounts": profile.connection_counts.value,
-        "notes": list(profile.notes),
+        "shows": {aspect.value: shown.value for aspect, shown in profile.shows.items()},
+        "absences": [
+            {"source": one.source, "aspect": one.aspect.value, "shows": one.shows.value, "text": str(one)}
+            for one in profile.absences
+        ],
     }

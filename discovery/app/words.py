@@ -19,7 +19,7 @@ def describe_incomplete(account: Completeness) -> str:
         told.append(counted(account.rows_rejected, "malformed record") + where)
     if account.events_lost:
         told.append(f"the source lost {counted(account.events_lost, 'event')}")
-    told += account.truncated
+    told += [*account.truncated, *account.masked]
     return "; ".join(told)
 
 

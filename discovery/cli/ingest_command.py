@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from discovery.cli.common import EXIT_INCOMPLETE, Bars, cluster_option, printable, speaks, workers_option
+
+if TYPE_CHECKING:
+    from discovery.model.completeness import Completeness
 
 EPILOG = """
 \b
@@ -64,6 +68,7 @@ def command(
 
     Plain, gzip and zstd files are read; Hubble, Calico and Goldmane flows are recognised by their content.
     """
+    from discovery.app.capture import profile_of
     from discovery.app.ingest import ingest
     from discovery.app.options import IngestOptions
     from discovery.app.words import counted, describe_incomplete
@@ -88,7 +93,10 @@ def command(
                     "eventsLost": account.events_lost,
                     "rejected": [f"{bad.file}:{bad.line}: {bad.reason}" for bad in account.rejected],
                     "truncated": list(account.truncated),
+                    "masked": list(account.masked),
                     "complete": account.complete,
+                    "shows": {aspect.value: shown.value for aspect, shown in profile_of(account).shows.items()},
+                    "absences": [str(absence) for absence in profile_of(account).absences],
                 },
                 indent=2,
             )
@@ -101,8 +109,20 @@ def command(
             click.echo(f"{account.rows_duplicate:,} duplicate records were dropped")
         for name in done.skipped:
             click.echo(f"skipped, its content is in the lake already: {printable(name)}")
+        _tell_profile(done.completeness)
         click.echo(f"Next: discover suggest {printable(lake)} -o policies")
     if not account.complete:
         click.echo(f"Incomplete: {printable(describe_incomplete(account))}", err=True)
         if not allow_partial:
             raise SystemExit(EXIT_INCOMPLETE)
+
+
+def _tell_profile(account: Completeness) -> None:
+    """Print what the inputs show, and which setting would show more."""
+    from discovery.app.capture import profile_line, profile_of
+
+    profile = profile_of(account)
+    if profile.shows:
+        click.echo(f"Shows: {profile_line(profile)}")
+    for absence in profile.absences:
+        click.echo(f"  {absence.meaning}\n    {absence.setting}")

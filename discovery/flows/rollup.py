@@ -35,8 +35,8 @@ _WIDEST = (
 )
 
 _PER_END = ("standings", "peers", "levels", "lists", "failed")
-# What callers read after the rollup (discovery.flows.profile, and the edges themselves).
-_KEPT = frozenset({"cells", "edges", "governed"})
+# What callers read after the rollup (discovery.flows.governed, and the edges themselves).
+_KEPT = frozenset({"edges", "governed"})
 _MADE = re.compile(r"CREATE OR REPLACE TEMP TABLE (\w+)")
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 

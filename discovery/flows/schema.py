@@ -163,6 +163,23 @@ WORKLOADS = pa.schema(
     ]
 )
 
+# What Sightings counts, by its name there.
+SHOWN = {
+    "records": "any row",
+    "verdicts": "a verdict",
+    "protocols": "a transport protocol",
+    "ports": "a server port, or a protocol without ports",
+    "answers": "that the connection was answered",
+    "openers": "by the source's own flag who opened the connection",
+    "drops": "a denial or a datapath fault",
+    "pod_ends": "(ends) a pod, or something unknown",
+    "labelled_ends": "(ends) a pod with labels",
+    "client_reports": "the client's enforcement point as reporter",
+    "server_reports": "the server's enforcement point as reporter",
+    "l7": "layer 7",
+    "connections": "a count of connections",
+}
+
 INGESTS = pa.schema(
     [
         _column("ingest_id", TEXT, "the ingest run", nullable=False),
@@ -181,6 +198,11 @@ INGESTS = pa.schema(
         _column("events_lost", pa.int64(), "events that the source says it lost", nullable=False),
         _column("rejected", TEXTS, "the first malformed records as file:line: reason", nullable=False),
         _column("truncated", TEXTS, "inputs that ended before their end", nullable=False),
+        _column("masked", TEXTS, "what no record of the input shows though everything rests on it", nullable=False),
+        *(
+            _column(f"shows_{name}", pa.int64(), f"rows read that show this: {doc}", nullable=False)
+            for name, doc in SHOWN.items()
+        ),
     ]
 )
 

@@ -58,13 +58,15 @@ def learn(
     subjects: Subjects,
     explicit_denies: frozenset[Edge] = frozenset(),
     calls: tuple[DeclaredCall, ...] = (),
+    *,
+    labels_shown: bool = True,
 ) -> Learned:
     """Return the intents that edges support. Deterministic; the order of the inputs does not matter.
 
     ``calls`` are those of the API server that objects of the cluster declare. ``explicit_denies`` are AUDIT edges that
-    an explicit deny of the existing policies matches: never learned.
+    an explicit deny of the existing policies matches: never learned. ``labels_shown``: the sources show labels at all.
     """
-    choices = choose_all(versions)
+    choices = choose_all(versions, labels_shown=labels_shown)
     given = sorted(edges, key=_edge_order)
     nodes = NodeAddresses.of(given)
     split = [piece for edge in given for piece in split_external(edge, nodes)]
@@ -242,13 +244,17 @@ def _selector_diagnostics(choice: Choice) -> list[Diagnostic]:
     subject = str(choice.workload)
     if choice.selector is None:
         others = ", ".join(str(other) for other in choice.confused_with[:5])
+        hint = "give its pods a label of their own, for example app.kubernetes.io/name"
+        if not others:
+            others = "whatever else is in its namespace"
+            hint = "export the labels of pods, or add an inventory with --inventory"
         return [
             Diagnostic(
                 code="labels-cannot-tell-apart",
                 level=Level.ERROR,
                 subject=subject,
                 message=f"no stable label or service account tells {subject} apart from {others}; it gets no policy",
-                hint="give its pods a label of their own, for example app.kubernetes.io/name",
+                hint=hint,
             )
         ]
     if choice.basis is Basis.LABELS:

@@ -103,8 +103,13 @@ def _smallest(candidates: list[tuple[str, str]], others: list[WorkloadVersion], 
     return None
 
 
-def choose(workload: WorkloadRef, own: list[WorkloadVersion], others: list[WorkloadVersion]) -> Choice:
-    """Return how one workload is selected. ``others`` are the versions of all other workloads of its namespace."""
+def choose(
+    workload: WorkloadRef, own: list[WorkloadVersion], others: list[WorkloadVersion], *, labels_shown: bool = True
+) -> Choice:
+    """Return how one workload is selected. ``others`` are the versions of all other workloads of its namespace.
+
+    Where the sources show no labels at all (``labels_shown``), nothing proves that a namespace holds nothing else.
+    """
     candidates = _candidates(workload, own)
     labels = _smallest(candidates, others, 1)
     if labels is not None:
@@ -115,7 +120,7 @@ def choose(workload: WorkloadRef, own: list[WorkloadVersion], others: list[Workl
         labels = _smallest(candidates, same, 0)
         if labels is not None and others:
             return Choice(workload=workload, selector=_selector(workload, labels, account), basis=Basis.SERVICE_ACCOUNT)
-    if not others:
+    if not others and labels_shown:
         return Choice(workload=workload, selector=_selector(workload, Labels()), basis=Basis.NAMESPACE)
     wanted = Labels.of(candidates)
     confused = sorted({other.ref for other in others if other.labels.matches(wanted)})
@@ -127,7 +132,7 @@ def _selector(workload: WorkloadRef, labels: Labels, account: str | None = None)
     return Selector(cluster=workload.cluster, namespace=workload.namespace, labels=labels, service_account=account)
 
 
-def choose_all(versions: Iterable[WorkloadVersion]) -> Mapping[WorkloadRef, Choice]:
+def choose_all(versions: Iterable[WorkloadVersion], *, labels_shown: bool = True) -> Mapping[WorkloadRef, Choice]:
     """Return the choice of every workload, in order."""
     by_namespace: dict[tuple[str, str], dict[WorkloadRef, list[WorkloadVersion]]] = {}
     for version in versions:
@@ -137,5 +142,5 @@ def choose_all(versions: Iterable[WorkloadVersion]) -> Mapping[WorkloadRef, Choi
     for place in by_namespace.values():
         for workload, own in place.items():
             others = [version for ref, found in place.items() if ref != workload for version in found]
-            choices[workload] = choose(workload, own, others)
+            choices[workload] = choose(workload, own, others, labels_shown=labels_shown)
     return dict(sorted(choices.items()))

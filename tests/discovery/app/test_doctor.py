@@ -39,7 +39,8 @@ def test_an_input_is_described(repo: Path) -> None:
     checks = doctor([str(repo / "sample_flows" / "shop-hubble.jsonl")])
     assert "shop-hubble.jsonl: hubble" in named(checks, "input")[0].message
     assert named(checks, "completeness")[0].state is State.OK
-    assert "replies: yes" in named(checks, "shows")[0].message
+    assert "replies yes" in named(checks, "shows")[0].message
+    assert all(check.hint for check in named(checks, "shows")[1:])
 
 
 def test_a_lake_is_described_like_its_logs(repo: Path, tmp_path: Path) -> None:

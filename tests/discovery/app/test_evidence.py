@@ -14,7 +14,8 @@ from discovery.app.evidence import Evidence, gather, read_accounts
 from discovery.app.ingest import ingest
 from discovery.app.options import IngestOptions, SuggestOptions
 from discovery.flows.lake import Lake
-from discovery.model.completeness import CaptureProfile, Completeness
+from discovery.model.capture import CaptureProfile
+from discovery.model.completeness import Completeness
 from discovery.model.edge import Direction, Verdict
 from discovery.model.errors import InputError
 from generators.names import manifest_names

@@ -19,7 +19,8 @@ from discovery.app.proposal import FULL_DAY, Suggestion, propose, prove, summary
 from discovery.app.suggest import suggest
 from discovery.flows.workloads import Workloads
 from discovery.learn.judge import Reason, Ruling
-from discovery.model.completeness import CaptureProfile, Completeness
+from discovery.model.capture import CaptureProfile
+from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Protocol, Verdict
 from discovery.model.errors import IncompleteInputError, ReadBackError

@@ -530,4 +530,4 @@ def test_what_nothing_reads_any_more_takes_no_memory(tmp_path: Path) -> None:
     with engine(threads=1) as connection:
         roll_up(connection, files, known_workloads())
         left = connection.execute("SELECT table_name FROM duckdb_tables() WHERE temporary ORDER BY ALL").fetchall()
-    assert [name for (name,) in left] == ["cells", "edges", "governed", "workload_keys", "workload_of"]
+    assert [name for (name,) in left] == ["edges", "governed", "workload_keys", "workload_of"]

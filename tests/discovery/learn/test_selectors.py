@@ -179,6 +179,12 @@ def test_a_lone_workload_without_labels_is_its_namespace() -> None:
     assert (choice.selector.namespace, choice.selector.labels) == ("shop", Labels())
 
 
+def test_nothing_proves_a_namespace_to_be_a_workload_where_no_labels_are_shown() -> None:
+    """A source without labels does not show what else is there: the namespace selects nothing then."""
+    choice = choose(ref("web"), [version("web", {})], [], labels_shown=False)
+    assert (choice.selector, choice.confused_with) == (None, ())
+
+
 def test_a_pod_with_a_thousand_labels_is_bounded() -> None:
     """A hostile pod cannot make the search explode: only the best candidates are combined."""
     many = {f"k{number:04}": "v" for number in range(1000)}

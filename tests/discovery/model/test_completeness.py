@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.model.completeness import MAX_LOCATED, CaptureProfile, Completeness, Rejected, Shows
+from discovery.model.completeness import MAX_LOCATED, Completeness, Rejected
 
 _REJECTED = st.builds(
     Rejected, file=st.sampled_from("ab"), line=st.integers(1, 60), reason=st.sampled_from(("bad", "worse"))
@@ -62,10 +62,4 @@ def test_what_makes_input_incomplete() -> None:
     assert not Completeness(rows_rejected=1).complete
     assert not Completeness(events_lost=1).complete
     assert not Completeness(truncated=("x",)).complete
-
-
-def test_a_profile_claims_nothing_by_itself() -> None:
-    """An unmeasured source shows nothing."""
-    profile = CaptureProfile()
-    shown = (profile.replies, profile.drops, profile.labels, profile.both_ends, profile.l7, profile.ports)
-    assert set(shown) == {Shows.NO}
+    assert not Completeness(masked=("x",)).complete
