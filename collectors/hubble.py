@@ -31,9 +31,10 @@ from collectors.hubble_wire import (
     Tunnel,
     normalise,
 )
+from discovery.flows.addresses import canonical_address
 from discovery.flows.batch import MAX_MEMO
 from discovery.flows.identity import EXTERNAL, UNRESOLVED, EndpointInfo, reserved_endpoint, workload_endpoint
-from discovery.flows.redact import MAX_TEXT, redact_url
+from discovery.flows.redact import MAX_TEXT, known_method, redact_name, redact_url
 from discovery.model.capture import Aspect
 from discovery.model.workload import EndpointKind
 
@@ -388,14 +389,16 @@ def _layer7(l7: Layer7) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = [("l7_type", kind.lower() if kind else None)]
     if l7.http is not None:
         host, path = redact_url(l7.http.url or "")
-        found += [("l7_protocol", "http"), ("http_method", l7.http.method), ("http_host", host), ("http_path", path)]
+        method = known_method(l7.http.method)
+        found += [("l7_protocol", "http"), ("http_method", method), ("http_host", host), ("http_path", path)]
         found += [("http_status", l7.http.code or None)]
     elif l7.dns is not None:
-        query = (l7.dns.query or "").rstrip(".").lower()[:MAX_TEXT]
+        query = redact_name((l7.dns.query or "").rstrip(".")).lower()
         found += [("l7_protocol", "dns"), ("dns_query", query or None), ("dns_rcode", l7.dns.rcode)]
-        found += [("dns_answers", l7.dns.ips)]
+        answers = [canonical_address(text) for text in l7.dns.ips or ()]
+        found += [("dns_answers", [address for address in answers if address is not None] or None)]
     elif l7.kafka is not None:
-        found += [("l7_protocol", "kafka"), ("kafka_topic", l7.kafka.topic)]
+        found += [("l7_protocol", "kafka"), ("kafka_topic", redact_name(l7.kafka.topic or "") or None)]
     return found
 
 

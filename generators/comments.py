@@ -83,6 +83,9 @@ def evidence_line(allow: Allow, rule: RuleGroup, identifier: str) -> str:
 def peer_name(peer: Peer) -> str:
     """Return a short name of a peer for people, safe in a comment."""
     if isinstance(peer, CidrPeer):
+        if peer.clients:
+            names = f" ({_names(peer.names)})" if peer.names else ""
+            return f"external clients{names}, named by their /24 and /48 (--show-addresses: exactly)"
         return f"external ({_names(peer.names)})" if peer.names else "external, no DNS name seen"
     if isinstance(peer, EntityPeer):
         return peer.entity.value

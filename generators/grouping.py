@@ -136,7 +136,7 @@ def group(allows: Iterable[Allow], style: GroupingStyle) -> tuple[RuleGroup, ...
 def _meaning(peer: Peer, style: GroupingStyle) -> Peer:
     """Return the peer without the evidence on it."""
     if isinstance(peer, CidrPeer):
-        return replace(peer, names=())
+        return replace(peer, names=(), clients=False)
     if isinstance(peer, EntityPeer) and not style.entity_by_address:
         return replace(peer, addresses=())
     return peer

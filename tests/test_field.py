@@ -265,13 +265,11 @@ def test_field_entities(tmp_path: Path, names: tuple[str, ...], entity: Entity) 
 
 @pytest.mark.parametrize("name", ["world", "world-ipv4", "world-ipv6"])
 def test_field_entities_world(tmp_path: Path, name: str) -> None:
-    """The world is learned as the addresses seen, in single-stack and dual-stack words."""
-    address = "2001:db8::7" if name.endswith("6") else "203.0.113.7"
+    """The world is learned as the clients' prefixes, in single-stack and dual-stack words."""
+    address, prefix = ("2001:db8::7", "2001:db8::/48") if name.endswith("6") else ("203.0.113.7", "203.0.113.0/24")
     done = run(tmp_path, connection(reserved(name, address=address), API))
     peers = [allow.peer for allow in done.allows("shop/api", Direction.INGRESS)]
-    assert [peer.prefixes for peer in peers if isinstance(peer, CidrPeer)] == [
-        (f"{address}/{128 if ':' in address else 32}",)
-    ]
+    assert [(peer.prefixes, peer.clients) for peer in peers if isinstance(peer, CidrPeer)] == [((prefix,), True)]
 
 
 def test_field_host_network(tmp_path: Path) -> None:

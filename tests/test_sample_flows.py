@@ -5,8 +5,10 @@ The truth and the expected manifests were written by hand, without looking at an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from discovery.app.ingest import ingest
 from discovery.app.options import IngestOptions, SuggestOptions
 from discovery.app.proposal import Suggestion
 from discovery.app.suggest import suggest
+from discovery.flows.addresses import bounding_prefix
 from discovery.flows.lake import Lake
 from discovery.learn.judge import Reason, Ruling
 from discovery.learn.peers import cover
@@ -57,9 +60,9 @@ def truth(repo: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def learned(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Suggestion:
-    """Return what the Hubble log of the estate suggests, with the defaults of the command line."""
+    """Return what the Hubble log of the estate suggests, with the addresses of clients as they are."""
     output = tmp_path_factory.mktemp("shop")
-    return suggest(repo / "sample_flows" / "shop-hubble.jsonl", output, SuggestOptions(workers=0))
+    return suggest(repo / "sample_flows" / "shop-hubble.jsonl", output, SuggestOptions(workers=0, show_addresses=True))
 
 
 def end_name(end: Endpoint) -> str:
@@ -302,10 +305,24 @@ def test_secrets_never_leave_ingest(repo: Path, truth: Any, learned: Suggestion,
         assert not [secret for secret in bait if secret in text], path.name
 
 
-def test_client_addresses_appear_as_prefixes_alone(learned: Suggestion) -> None:
-    """Output that people review counts external clients or covers them: a single one is never told apart."""
-    for path in (learned.folder / "summary.md", learned.folder / "evidence" / "review.json"):
-        assert "203.0.113.129" not in path.read_text("utf-8")
+def test_client_addresses_appear_as_prefixes_alone(repo: Path, tmp_path: Path, truth: Any) -> None:
+    """No output that people review tells a single external client apart, and rules name the prefixes alone."""
+    done = suggest(repo / "sample_flows" / "shop-hubble.jsonl", tmp_path / "out", SuggestOptions(workers=0))
+    rows = [row for row in truth["edges"] if row["client"] == "external"]
+    covers = [ip_network(prefix) for row in rows for prefix in row.get("cover", row.get("addresses"))]
+    clients = sorted({str(address) for network in covers for address in network})
+    told = b"".join(path.read_bytes() for path in sorted(done.folder.rglob("*")) if path.is_file()).decode()
+    assert [
+        address for address in clients if re.search(rf"(?<![0-9a-f.:]){re.escape(address)}(?![0-9a-f:])", told)
+    ] == []
+    found = {
+        prefix
+        for intent in done.learned.intents
+        for allow in intent.allows
+        if isinstance(allow.peer, CidrPeer) and allow.peer.clients
+        for prefix in allow.peer.prefixes
+    }
+    assert found == set(cover(sorted({bounding_prefix(address) for address in clients})))
 
 
 def test_calico_learns_the_same_estate(repo: Path, truth: Any, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class SuggestOptions:
     learn_audit: bool = False
     include_system: bool = False
     yes_system: bool = False
+    show_addresses: bool = False
     workers: int | None = None
     memory_limit_mb: int = 192
     progress: Progress = no_progress

@@ -75,6 +75,7 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         existing.denied,
         declared_calls(evidence.inventory, evidence.workloads.ref_of) if evidence.inventory is not None else (),
         labels_shown=evidence.inventory is not None or evidence.profile.shows.get(Aspect.LABELS) is not Shows.NO,
+        client_prefixes=not options.show_addresses,
     )
     options.progress("learning", 1, 3)
     isolated = existing.isolated if options.existing is not None else evidence.governed

@@ -66,7 +66,7 @@ def _time(microseconds: int) -> str:
 def peer_json(peer: Peer) -> dict[str, Any]:
     """Return a peer as data."""
     if isinstance(peer, CidrPeer):
-        return {"cidrs": list(peer.prefixes), "names": list(peer.names)}
+        return {"cidrs": list(peer.prefixes), "names": list(peer.names), "clientPrefixes": peer.clients}
     if isinstance(peer, EntityPeer):
         return {"entity": peer.entity.value, "addresses": list(peer.addresses)}
     selector = peer.selector
@@ -257,6 +257,13 @@ def _head(suggestion: Suggestion) -> list[str]:
     rules = sum(len(intent.allows) for intent in intents if intent.isolate)
     left = _left_out(suggestion)
     additions = f"{counted(added, 'declared addition')}{_origins(intents)}"
+    widened = sum(
+        isinstance(allow.peer, CidrPeer) and allow.peer.clients
+        for intent in intents
+        if intent.isolate
+        for allow in intent.allows
+    )
+    prefixes = f" ({widened} of them name external clients by prefix: `--show-addresses`)" if widened else ""
     return [
         "# Suggested network policies",
         "",
@@ -264,7 +271,7 @@ def _head(suggestion: Suggestion) -> list[str]:
         f"- Policies: {', '.join(f'{count} {name}' for name, count in files.items())}",
         f"- Platforms: {', '.join(str(one.platform) for one in suggestion.rendered)}",
         f"- Learned: {counted(counts[Ruling.LEARN], 'edge')}",
-        f"- In the files: {counted(rules - added, 'observed rule')}, {additions}",
+        f"- In the files: {counted(rules - added, 'observed rule')}{prefixes}, {additions}",
         f"- Not learned: {counted(counts[Ruling.REVIEW], 'edge')} for review, {counts[Ruling.UNDECIDED]} undecided",
         *([f"- Part of the platform, so without policy (`--include-system` writes them): {left}"] if left else []),
         "",
@@ -489,9 +496,18 @@ def summary_json(suggestion: Suggestion) -> str:
                 }
                 for one in suggestion.diagnostics
             ],
+            "excess": _excess_json(suggestion.learned.intents),
             "notLearned": dict(sorted(Counter(one.reason.value for one in judged if one.reason).items())),
         }
     )
+
+
+def _excess_json(intents: Iterable[PolicyIntent]) -> Mapping[str, int]:
+    """Return how many rules allow more than was observed, by the class of what they add."""
+    allows = [allow for intent in intents if intent.isolate for allow in intent.allows]
+    classes = [allow.origin.value for allow in allows if allow.origin is not Origin.OBSERVED]
+    classes += ["client-prefix" for allow in allows if isinstance(allow.peer, CidrPeer) and allow.peer.clients]
+    return dict(sorted(Counter(classes).items()))
 
 
 def _completeness_json(account: Any) -> Mapping[str, Any]:

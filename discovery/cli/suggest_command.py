@@ -90,6 +90,11 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written un
     "--include-system", is_flag=True, help="Write policies for system namespaces too (kube-system, CNI, mesh, GitOps)."
 )
 @click.option("--yes-system", is_flag=True, help="Confirm --include-system in enforce mode.")
+@click.option(
+    "--show-addresses",
+    is_flag=True,
+    help="Name the addresses of external clients exactly, not by their prefixes (/24, /48).",
+)
 @format_option
 @input_format_option
 @cluster_option
@@ -111,6 +116,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
     learn_audit: bool,
     include_system: bool,
     yes_system: bool,
+    show_addresses: bool,
     output_format: str,
     input_format: str,
     cluster: str,
@@ -141,6 +147,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
             learn_audit=learn_audit,
             include_system=include_system,
             yes_system=yes_system,
+            show_addresses=show_addresses,
             cluster=cluster,
             workers=workers,
             progress=bars.update,

@@ -1,4 +1,4 @@
-"""Drops secrets before anything is stored: userinfo, query strings, fragments and high-entropy path segments."""
+"""Drops secrets before anything is stored: userinfo, queries, fragments, high-entropy parts of paths and names."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ import re
 from collections import Counter
 from urllib.parse import urlsplit
 
-REDACTED = "{redacted}"
+REDACTED = "{secret}"
 MAX_TEXT = 512
+# Source: the IANA registry of HTTP methods.
+_METHODS = frozenset(
+    (
+        "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LABEL",
+        "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS",
+        "ORDERPATCH", "PATCH", "POST", "PRI", "PROPFIND", "PROPPATCH", "PUT", "REBIND", "REPORT", "SEARCH", "TRACE",
+        "UNBIND", "UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL",
+    )
+)  # fmt: skip
 _MIN_SECRET = 16
 _MIN_ENTROPY = 3.2  # bits per character: words and ids with few symbols stay, tokens and keys go
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-_PLAIN = re.compile(r"[A-Za-z]+(?:[-_.][A-Za-z]+)*(?:[-_.]?v?\d{1,4})?")
+_PLAIN = re.compile(r"[A-Za-z]{1,24}(?:[-_.][A-Za-z]{1,24})*(?:[-_.]?v?\d{1,4})?")
 
 
 def _entropy(text: str) -> float:
@@ -34,6 +43,16 @@ def redact_path(path: str) -> str:
     return "/".join(kept)[:MAX_TEXT]
 
 
+def redact_name(name: str) -> str:
+    """Return a DNS name or a topic without token-like parts between its dots, at most 512 characters."""
+    return ".".join(REDACTED if is_secret_like(part) else part for part in name.split("."))[:MAX_TEXT]
+
+
+def known_method(text: str | None) -> str | None:
+    """Return an HTTP method, or None for text that is no registered one: anything may be sent in its place."""
+    return text if text in _METHODS else None
+
+
 def redact_url(url: str) -> tuple[str | None, str]:
     """Return ``(host or None, redacted path)`` of a URL or a bare path; userinfo and query are dropped."""
     if "://" not in url:
@@ -43,4 +62,4 @@ def redact_url(url: str) -> tuple[str | None, str]:
         host = parts.hostname
     except ValueError:  # e.g. a broken IPv6 literal: keep nothing rather than something unredacted
         return None, REDACTED
-    return (host[:MAX_TEXT] if host else None), redact_path(parts.path or "/")
+    return (redact_name(host) if host else None), redact_path(parts.path or "/")

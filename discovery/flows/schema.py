@@ -110,7 +110,9 @@ FLOWS = pa.schema(
         _column("http_host", TEXT, "host of the URL, without userinfo"),
         _column("http_path", TEXT, "path of the URL; the query string and high-entropy segments are dropped at ingest"),
         _column("http_status", pa.int32(), "HTTP status code, of responses"),
-        _column("dns_query", TEXT, "DNS name asked for, lower case, without the final dot"),
+        _column(
+            "dns_query", TEXT, "DNS name asked for, lower case, without the final dot; high-entropy parts are dropped"
+        ),
         _column("dns_rcode", pa.int32(), "DNS response code"),
         _column("dns_answers", TEXTS, "addresses in the DNS answer"),
         _column("kafka_topic", TEXT, "Kafka topic"),

@@ -12,7 +12,14 @@ from discovery.learn.declared import api_server_of, unseen_calls, with_calls
 from discovery.learn.dns import Resolver, dns_additions, find_resolvers
 from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
-from discovery.learn.peers import NodeAddresses, entity_addresses, is_private, peer_of, split_external
+from discovery.learn.peers import (
+    NodeAddresses,
+    entity_addresses,
+    is_private,
+    peer_of,
+    split_external,
+    with_client_prefixes,
+)
 from discovery.learn.selectors import Basis, Choice, choose_all
 from discovery.learn.system import is_system
 from discovery.model.diagnostics import Diagnostic, Level
@@ -60,11 +67,13 @@ def learn(
     calls: tuple[DeclaredCall, ...] = (),
     *,
     labels_shown: bool = True,
+    client_prefixes: bool = False,
 ) -> Learned:
     """Return the intents that edges support. Deterministic; the order of the inputs does not matter.
 
     ``calls`` are those of the API server that objects of the cluster declare. ``explicit_denies`` are AUDIT edges that
     an explicit deny of the existing policies matches: never learned. ``labels_shown``: the sources show labels at all.
+    ``client_prefixes``: external clients are named by prefixes.
     """
     choices = choose_all(versions, labels_shown=labels_shown)
     given = sorted(edges, key=_edge_order)
@@ -75,6 +84,8 @@ def learn(
     judged = tuple(
         _selectable(_present(_judge(edge, options, explicit_denies), subjects.gone), choices) for edge in split
     )
+    if client_prefixes:
+        judged = tuple(replace(one, edge=with_client_prefixes(one.edge)) for one in judged)
     graph = build_graph(judged, choices)
     resolvers = find_resolvers(judged, choices)
     intents: list[PolicyIntent] = []
@@ -278,21 +289,26 @@ def _private_externals(intents: list[PolicyIntent]) -> list[Diagnostic]:
     found = []
     for intent in intents:
         private = sorted(
-            prefix
+            (prefix, allow.peer.clients)
             for allow in intent.allows
             if intent.isolate and isinstance(allow.peer, CidrPeer)
             for prefix in allow.peer.prefixes
             if is_private(prefix)
         )
         if private:
-            shown = ", ".join(private[:3]) + (f" and {len(private) - 3} more" if len(private) > 3 else "")
+            hint = "if it is a pod or a node, a rule by address may not match it: find out before enforcing"
+            if any(clients for _, clients in private):
+                hint += "; pods and nodes may share the prefix of a client: --show-addresses names it exactly"
+            shown = ", ".join(prefix for prefix, _ in private[:3]) + (
+                f" and {len(private) - 3} more" if len(private) > 3 else ""
+            )
             found.append(
                 Diagnostic(
                     code="private-external-peer",
                     level=Level.WARNING,
                     subject=str(intent.workload),
                     message=f"{intent.direction}: {shown} is private and the source calls it external",
-                    hint="if it is a pod or a node, a rule by address may not match it: find out before enforcing",
+                    hint=hint,
                 )
             )
     return found

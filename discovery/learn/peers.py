@@ -20,6 +20,10 @@ _LINK_LOCAL = re.compile(r"fe[89ab][0-9a-f]:|169\.254\.")
 _PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
 
 
+# Client addresses are personal data: what people review names these prefixes in their place.
+CLIENT_PREFIX = {4: 24, 6: 48}
+
+
 def is_private(prefix: str) -> bool:
     """Say whether a prefix lies in the ranges that clusters use for pods and nodes."""
     network = ip_network(prefix)
@@ -94,6 +98,22 @@ def _split_side(edge: Edge, side: str, nodes: NodeAddresses) -> list[Edge]:
     return pieces
 
 
+def with_client_prefixes(edge: Edge) -> Edge:
+    """Return the edge with the addresses of external clients as the /24 (IPv4) or /48 (IPv6) that hold them."""
+    client = edge.client
+    if client.kind is not EndpointKind.EXTERNAL or not client.exact:
+        return edge
+    prefixes = tuple(sorted({_client_prefix(address) for address in client.addresses}))
+    distinct = max(client.distinct_addresses, len(client.addresses))
+    return replace(edge, client=replace(client, addresses=prefixes, distinct_addresses=distinct))
+
+
+def _client_prefix(address: str) -> str:
+    """Return the prefix that stands for a client."""
+    network = ip_network(address)
+    return str(network.supernet(new_prefix=min(CLIENT_PREFIX[network.version], network.prefixlen)))
+
+
 def peer_of(
     end: Endpoint, choices: Mapping[WorkloadRef, Choice], entity_addresses: Mapping[EndpointKind, tuple[str, ...]]
 ) -> Peer | None:
@@ -103,7 +123,8 @@ def peer_of(
         return None if selector is None else WorkloadPeer(selector=selector)
     if end.kind is EndpointKind.EXTERNAL:
         prefixes = cover(end.addresses) if end.exact else ()
-        return CidrPeer(prefixes=prefixes, names=end.names) if prefixes else None
+        clients = any("/" in address for address in end.addresses)
+        return CidrPeer(prefixes=prefixes, names=end.names, clients=clients) if prefixes else None
     entity = end.kind.entity
     if entity is None:
         return None

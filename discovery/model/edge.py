@@ -68,7 +68,8 @@ class Endpoint:
     """One end of an edge. ``workload`` is set exactly when ``kind`` is WORKLOAD.
 
     For every other kind, ``addresses`` holds the canonical addresses seen, sorted: all of them up to
-    1,024 and, past that, covering prefixes (``exact`` is then False). ``names`` are DNS names that a source
+    1,024 and, past that, covering prefixes (``exact`` is then False); of a client perhaps the prefixes that stand
+    for them. ``names`` are DNS names that a source
     gave for the addresses, sorted, at most 64.
     """
 

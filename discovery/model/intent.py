@@ -52,12 +52,14 @@ class EntityPeer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class CidrPeer:
-    """External addresses as a minimal exact cover: sorted canonical prefixes (IPv4 first). ``names`` are DNS
-    names seen for them: evidence only, never a rule.
+    """External addresses as a minimal cover: sorted canonical prefixes (IPv4 first). ``names`` are DNS
+    names seen for them: evidence only, never a rule. ``clients``: the prefixes stand for client addresses seen in them,
+    which are private (rule 10): an excess that is said wherever the rule is.
     """
 
     prefixes: tuple[str, ...]
     names: tuple[str, ...] = ()
+    clients: bool = False
 
 
 Peer = WorkloadPeer | EntityPeer | CidrPeer

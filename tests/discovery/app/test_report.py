@@ -237,7 +237,11 @@ def test_the_json_summary_agrees_with_the_run(sample: Suggestion) -> None:
 def test_peers_as_data() -> None:
     """Each kind of peer has its own fields."""
     selector = Selector(cluster="c", namespace="shop", labels=Labels.of({"app": "web"}), service_account="sa")
-    assert peer_json(CidrPeer(prefixes=("192.0.2.0/31",), names=("a",))) == {"cidrs": ["192.0.2.0/31"], "names": ["a"]}
+    assert peer_json(CidrPeer(prefixes=("192.0.2.0/31",), names=("a",))) == {
+        "cidrs": ["192.0.2.0/31"],
+        "names": ["a"],
+        "clientPrefixes": False,
+    }
     assert peer_json(EntityPeer(entity=Entity.HOST, addresses=("10.0.0.1",))) == {
         "entity": "host",
         "addresses": ["10.0.0.1"],

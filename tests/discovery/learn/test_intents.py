@@ -124,6 +124,25 @@ def test_external_addresses_of_one_port_are_one_cover() -> None:
     assert (first.peer.names, first.evidence.flow_records) == (("a.example", "b.example"), 24)
 
 
+def test_external_clients_are_named_by_prefix() -> None:
+    """Clients become their /24 and /48 in one rule; servers stay exact; a private client is warned of."""
+    edges = (
+        edge(outside("192.0.2.7"), "web", 443),
+        edge(outside("192.0.2.9"), "web", 443, establishment=Establishment.UNKNOWN),
+        edge(outside("2001:db8::7"), "web", 443, evidence_class=EvidenceClass.FLAG),
+        edge(outside("10.9.8.7"), "db", 5432),
+        edge("web", outside("198.51.100.7"), 443),
+    )
+    found = learn(edges, VERSIONS, Options(), Subjects(), client_prefixes=True)
+    assert told(found, "web", IN) == [("192.0.2.0/24,2001:db8::/48", "TCP", "443")]
+    assert told(found, "web", OUT) == [("198.51.100.7/32", "TCP", "443")]
+    assert told(found, "db", IN) == [("10.9.8.0/24", "TCP", "5432")]
+    hints = [one.hint or "" for one in found.diagnostics if one.code == "private-external-peer"]
+    assert ["--show-addresses" in hint for hint in hints] == [True]
+    exact = learn(edges, VERSIONS, Options(), Subjects())
+    assert told(exact, "web", IN) == [("192.0.2.7/32,192.0.2.9/32,2001:db8::7/128", "TCP", "443")]
+
+
 def test_entities_and_icmp() -> None:
     """Nodes by entity with all their addresses; ICMP by type."""
     found = learned(
