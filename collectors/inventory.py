@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from collectors.inventory_mesh import mesh_of, probes_of
 from collectors.inventory_wire import (
     ApiServiceObject,
     Container,
@@ -244,6 +245,8 @@ def _pod(one: PodObject, owners: _Owners) -> Pod:
         created=created,
         ended=_ended(one, created),
         ports=_named_ports(one.spec.containers),
+        mesh=mesh_of(one.metadata, one.spec),
+        probes=probes_of(one.spec),
     )
 
 
@@ -287,6 +290,8 @@ def _template(kind: str, one: TemplateObject | ReplicaSetObject, owners: _Owners
         service_account=pod.service_account_name or "default",
         created=_microseconds(one.metadata.creation_timestamp, 0),
         ports=_named_ports(pod.containers),
+        mesh=mesh_of(template.metadata, pod) if template is not None else None,
+        probes=probes_of(pod),
     )
 
 

@@ -29,6 +29,7 @@ class Metadata(Struct, rename="camel"):
     name: str = ""
     namespace: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
     creation_timestamp: Time = None
     owner_references: list[Owner] = field(default_factory=list)
 
@@ -41,18 +42,36 @@ class ContainerPort(Struct, rename="camel"):
     protocol: str = "TCP"
 
 
+class ProbeTarget(Struct, rename="camel"):
+    """v1.HTTPGetAction, v1.TCPSocketAction or v1.GRPCAction."""
+
+    port: int | str | None = None
+
+
+class Probe(Struct, rename="camel"):
+    """v1.Probe; one that runs a command has no target."""
+
+    http_get: ProbeTarget | None = None
+    tcp_socket: ProbeTarget | None = None
+    grpc: ProbeTarget | None = None
+
+
 class Container(Struct, rename="camel"):
     """v1.Container."""
 
     name: str = ""
     image: str = ""
     ports: list[ContainerPort] = field(default_factory=list)
+    liveness_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    startup_probe: Probe | None = None
 
 
 class PodSpec(Struct, rename="camel"):
     """v1.PodSpec."""
 
     containers: list[Container] = field(default_factory=list)
+    init_containers: list[Container] = field(default_factory=list)
     service_account_name: str | None = None
     host_network: bool = False
 

@@ -77,7 +77,8 @@ def evidence_line(allow: Allow, rule: RuleGroup, identifier: str) -> str:
         return f"{who}: declared addition ({allow.origin}): {reason}"
     if allow.evidence is None:
         return f"{who}: evidence {identifier}"
-    return f"{who}: {_slow(allow.evidence)}, evidence {identifier}"
+    inside = f" (inside of a mesh's tunnel: {clean(str(allow.carries), MAX_NAME)})" if allow.carries.intervals else ""
+    return f"{who}{inside}: {_slow(allow.evidence)}, evidence {identifier}"
 
 
 def peer_name(peer: Peer) -> str:

@@ -11,9 +11,9 @@ from discovery.app.options import SuggestOptions
 from discovery.app.output import Written, publish, read_staged, stage
 from discovery.app.report import evidence_files, summary_json, summary_markdown
 from discovery.app.words import describe_incomplete, duration
-from discovery.flows.resolve import declared_calls, gone
+from discovery.flows.resolve import declared_calls, gone, mesh_signs
 from discovery.flows.workloads import Workloads
-from discovery.learn.intents import Learned, Subjects, learn
+from discovery.learn.intents import Learned, Subjects, Told, learn
 from discovery.learn.judge import Options, Ruling
 from discovery.model.artifact import Rendered
 from discovery.model.capture import Aspect, CaptureProfile, Shows
@@ -69,13 +69,14 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         evidence.edges,
         evidence.workloads.versions,
         Options(
-            accept_inferred=options.accept_inferred, learn_audit=options.learn_audit or options.existing is not None
+            accept_inferred=options.accept_inferred,
+            learn_audit=options.learn_audit or options.existing is not None,
+            client_prefixes=not options.show_addresses,
+            enforce=options.mode is Mode.ENFORCE,
         ),
         Subjects(namespaces=frozenset(options.namespaces), include_system=options.include_system, gone=_gone(evidence)),
         existing.denied,
-        declared_calls(evidence.inventory, evidence.workloads.ref_of) if evidence.inventory is not None else (),
-        labels_shown=evidence.inventory is not None or evidence.profile.shows.get(Aspect.LABELS) is not Shows.NO,
-        client_prefixes=not options.show_addresses,
+        _told(evidence),
     )
     options.progress("learning", 1, 3)
     isolated = existing.isolated if options.existing is not None else evidence.governed
@@ -108,6 +109,14 @@ def _check_usable(account: Completeness) -> None:
             f"the input shows nothing to learn from: no record has {missing}",
             hint="export the logs again without a field mask; 'discover doctor INPUT' names the setting",
         )
+
+
+def _told(evidence: Evidence) -> Told:
+    """Return what is known beside the flows."""
+    if evidence.inventory is None:
+        return Told(labels_shown=evidence.profile.shows.get(Aspect.LABELS) is not Shows.NO)
+    refs = evidence.workloads.ref_of
+    return Told(calls=declared_calls(evidence.inventory, refs), meshes=mesh_signs(evidence.inventory, refs))
 
 
 def _gone(evidence: Evidence) -> frozenset[WorkloadRef]:

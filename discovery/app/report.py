@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from discovery.app.proposal import Suggestion
 
 LOW_EVIDENCE_RECORDS = 3
-_ORIGINS = {Origin.DNS: "DNS", Origin.API_SERVER: "calls of the API server"}
+_ORIGINS = {Origin.DNS: "DNS", Origin.API_SERVER: "calls of the API server", Origin.MESH: "meshes"}
 MAX_LISTED = 25
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -89,6 +89,7 @@ def _allow_json(workload: WorkloadRef, direction: Direction, allow: Allow) -> di
         "icmpTypes": list(allow.icmp_types),
         "origin": allow.origin.value,
         "reason": allow.reason,
+        "applicationPorts": str(allow.carries) or None,
     }
     if allow.evidence is not None:
         seen = allow.evidence

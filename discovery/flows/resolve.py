@@ -18,6 +18,7 @@ from discovery.flows.addresses import bounding_prefix
 from discovery.flows.identity import EndpointInfo, workload_endpoint
 from discovery.flows.schema import FLOWS
 from discovery.model.inventory import DeclaredCall, Inventory, Pod, Service, ServicePort, Template
+from discovery.model.mesh import Mesh, MeshSign, mesh_of_labels
 from discovery.model.workload import EndpointKind, WorkloadRef
 
 _FOREVER = 1 << 62
@@ -239,6 +240,34 @@ def declared_calls(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> t
                         DeclaredCall(workload=ref, protocol=port.protocol, port=number, declared_by=call.declared_by)
                     )
     return tuple(sorted(found))
+
+
+def mesh_signs(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> Mapping[WorkloadRef, MeshSign | None]:
+    """Return what each workload is to meshes: by its running pods or, where none runs, by its template or namespace.
+
+    None: no member. Where some of its pods are members and some are not, nothing is proven.
+    """
+    found: dict[WorkloadRef, list[Pod | Template]] = {}
+    for member in inventory.members:
+        identity = endpoint_of(member, inventory).identity
+        if identity is not None and not (isinstance(member, Pod) and member.ended is not None):
+            found.setdefault(ref_of[identity], []).append(member)
+    signs: dict[WorkloadRef, MeshSign | None] = {}
+    for ref, members in found.items():
+        pods = [member for member in members if isinstance(member, Pod)]
+        meshes = {_mesh(member, inventory) for member in pods or members}
+        some = sorted(mesh for mesh in meshes if mesh is not None)
+        probes = tuple(sorted({port for member in members for port in member.probes}))
+        signs[ref] = MeshSign(mesh=some[0], proven=len(meshes) == 1, probes=probes) if some else None
+    return signs
+
+
+def _mesh(member: Pod | Template, inventory: Inventory) -> Mesh | None:
+    """Return the mesh that a pod shows, or that the pods of a controller will be members of."""
+    if member.mesh is not None or isinstance(member, Pod):
+        return member.mesh
+    namespace = inventory.namespaces.get(member.namespace)
+    return mesh_of_labels(member.labels.as_dict(), namespace.as_dict() if namespace is not None else {})
 
 
 def gone(inventory: Inventory, refs: Iterable[WorkloadRef]) -> frozenset[WorkloadRef]:

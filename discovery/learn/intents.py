@@ -12,6 +12,7 @@ from discovery.learn.declared import api_server_of, unseen_calls, with_calls
 from discovery.learn.dns import Resolver, dns_additions, find_resolvers
 from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
+from discovery.learn.mesh import as_seen_by_policy, find_meshes, refuse, with_mesh
 from discovery.learn.peers import (
     NodeAddresses,
     entity_addresses,
@@ -24,8 +25,9 @@ from discovery.learn.selectors import Basis, Choice, choose_all
 from discovery.learn.system import is_system
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Evidence, Protocol
-from discovery.model.intent import Allow, CidrPeer, Peer, PolicyIntent
+from discovery.model.intent import Allow, CidrPeer, Origin, Peer, PolicyIntent
 from discovery.model.inventory import DeclaredCall
+from discovery.model.mesh import MeshSign
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, WorkloadRef, WorkloadVersion
 
@@ -58,24 +60,32 @@ class Subjects:
         return self.include_system or not is_system(workload)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What is known beside the flows: ``calls`` of the API server that objects of the cluster declare, ``meshes`` that
+    an inventory shows (None: no member), and whether the sources show labels at all.
+    """
+
+    calls: tuple[DeclaredCall, ...] = ()
+    meshes: Mapping[WorkloadRef, MeshSign | None] = field(default_factory=dict)
+    labels_shown: bool = True
+
+
 def learn(
     edges: Iterable[Edge],
     versions: Iterable[WorkloadVersion],
     options: Options,
     subjects: Subjects,
     explicit_denies: frozenset[Edge] = frozenset(),
-    calls: tuple[DeclaredCall, ...] = (),
-    *,
-    labels_shown: bool = True,
-    client_prefixes: bool = False,
+    told: Told | None = None,
 ) -> Learned:
     """Return the intents that edges support. Deterministic; the order of the inputs does not matter.
 
-    ``calls`` are those of the API server that objects of the cluster declare. ``explicit_denies`` are AUDIT edges that
-    an explicit deny of the existing policies matches: never learned. ``labels_shown``: the sources show labels at all.
-    ``client_prefixes``: external clients are named by prefixes.
+    ``explicit_denies`` are AUDIT edges that an explicit deny of the existing policies matches: never learned.
     """
-    choices = choose_all(versions, labels_shown=labels_shown)
+    told = told or Told()
+    known = tuple(versions)
+    choices = choose_all(known, labels_shown=told.labels_shown)
     given = sorted(edges, key=_edge_order)
     nodes = NodeAddresses.of(given)
     split = [piece for edge in given for piece in split_external(edge, nodes)]
@@ -84,8 +94,8 @@ def learn(
     judged = tuple(
         _selectable(_present(_judge(edge, options, explicit_denies), subjects.gone), choices) for edge in split
     )
-    if client_prefixes:
-        judged = tuple(replace(one, edge=with_client_prefixes(one.edge)) for one in judged)
+    meshes = find_meshes(known, judged, told.meshes, choices)
+    judged = tuple(_as_written(as_seen_by_policy(one, meshes), options) for one in judged)
     graph = build_graph(judged, choices)
     resolvers = find_resolvers(judged, choices)
     intents: list[PolicyIntent] = []
@@ -103,8 +113,12 @@ def learn(
                 diagnostics += _dns_diagnostics(intent)
             intents.append(intent)
     api_server = api_server_of(judged, addresses[Direction.INGRESS].get(EndpointKind.KUBE_APISERVER, ()))
-    intents = [with_calls(_open_resolver(intent, resolvers), calls, api_server) for intent in intents]
-    diagnostics += unseen_calls((call for call in calls if subjects.take(call.workload)), judged)
+    intents = [with_calls(_open_resolver(intent, resolvers), told.calls, api_server) for intent in intents]
+    diagnostics += unseen_calls((call for call in told.calls if subjects.take(call.workload)), judged)
+    intents, unproven = refuse(
+        [with_mesh(intent, meshes) for intent in intents], _learned_of(judged), meshes, enforce=options.enforce
+    )
+    diagnostics += unproven
     diagnostics += _private_externals(intents)
     return Learned(
         intents=tuple(intents),
@@ -127,6 +141,21 @@ def _open_resolver(intent: PolicyIntent, resolvers: tuple[Resolver, ...]) -> Pol
 def _with(intent: PolicyIntent, added: Iterable[Allow]) -> PolicyIntent:
     """Return an intent with further allows, in order."""
     return replace(intent, allows=tuple(sorted((*intent.allows, *added), key=_allow_order)))
+
+
+def _as_written(one: Judged, options: Options) -> Judged:
+    """Return a judged edge as people will read it: clients by their prefixes, unless their addresses were asked for."""
+    return replace(one, edge=with_client_prefixes(one.edge)) if options.client_prefixes else one
+
+
+def _learned_of(judged: Iterable[Judged]) -> Mapping[WorkloadRef, list[Edge]]:
+    """Return the learned edges of each workload."""
+    found: dict[WorkloadRef, list[Edge]] = {}
+    for one in judged:
+        for end in {one.edge.client.workload, one.edge.server.workload} if one.ruling is Ruling.LEARN else ():
+            if end is not None:
+                found.setdefault(end, []).append(one.edge)
+    return found
 
 
 def _judge(edge: Edge, options: Options, explicit_denies: frozenset[Edge]) -> Judged:
@@ -193,6 +222,7 @@ def _allows(
 ) -> tuple[Allow, ...]:
     """Return one allow per peer, protocol and port (or ICMP type), with the joined evidence of its edges."""
     found: dict[tuple[Peer, Protocol, int], Evidence] = {}
+    carried: dict[tuple[Peer, Protocol, int], PortSet] = {}
     external: dict[tuple[Protocol, int], list[Edge]] = {}
     for edge in edges:
         end = edge.client if direction is Direction.INGRESS else edge.server
@@ -206,6 +236,8 @@ def _allows(
         if peer is not None:
             key = (peer, edge.protocol, number)
             found[key] = join_evidence(found[key], edge.evidence) if key in found else edge.evidence
+            if edge.application_port is not None:
+                carried[key] = carried.get(key, PortSet()) | PortSet.of(edge.application_port)
     for (protocol, number), group in external.items():
         ends = [edge.client if direction is Direction.INGRESS else edge.server for edge in group]
         names = sorted({name for end in ends for name in end.names})
@@ -220,16 +252,16 @@ def _allows(
             found[peer, protocol, number] = evidence
     return tuple(
         sorted(
-            (_allow(peer, protocol, number, evidence) for (peer, protocol, number), evidence in found.items()),
+            (_allow(*key, evidence, carried.get(key, PortSet())) for key, evidence in found.items()),
             key=_allow_order,
         )
     )
 
 
-def _allow(peer: Peer, protocol: Protocol, number: int, evidence: Evidence) -> Allow:
+def _allow(peer: Peer, protocol: Protocol, number: int, evidence: Evidence, carries: PortSet) -> Allow:
     """Return one observed allow."""
     if protocol.has_ports:
-        return Allow(peer=peer, protocol=protocol, ports=PortSet.of(number), evidence=evidence)
+        return Allow(peer=peer, protocol=protocol, ports=PortSet.of(number), evidence=evidence, carries=carries)
     return Allow(peer=peer, protocol=protocol, icmp_types=(number,), evidence=evidence)
 
 
@@ -291,7 +323,7 @@ def _private_externals(intents: list[PolicyIntent]) -> list[Diagnostic]:
         private = sorted(
             (prefix, allow.peer.clients)
             for allow in intent.allows
-            if intent.isolate and isinstance(allow.peer, CidrPeer)
+            if intent.isolate and isinstance(allow.peer, CidrPeer) and allow.origin is Origin.OBSERVED
             for prefix in allow.peer.prefixes
             if is_private(prefix)
         )

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     EXTERNAL_LIMIT = "too-many-external-addresses"
     NOT_SELECTABLE = "peer-not-selectable"
     GONE = "workload-gone"
+    REDIRECT = "mesh-redirect"
 
 
 EXPLANATIONS = {
@@ -61,6 +62,7 @@ EXPLANATIONS = {
     Reason.EXTERNAL_LIMIT: "more external addresses than a reviewable list (1,024) can hold",
     Reason.NOT_SELECTABLE: "nothing tells one of its ends apart from other workloads",
     Reason.GONE: "one of its ends is gone: the inventory does not have it any more",
+    Reason.REDIRECT: "a mesh redirects connections to this port inside of a pod: no peer ever connects to it",
 }
 
 # ICMP errors (RFC 792, RFC 4443) and neighbour discovery (RFC 4861).
@@ -70,10 +72,14 @@ _NEIGHBOUR = frozenset(range(130, 138)) | {143}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the caller lets in."""
+    """What the caller lets in, and for what: ``client_prefixes`` names external clients by prefixes, ``enforce`` says
+    that the rules will isolate.
+    """
 
     accept_inferred: bool = False
     learn_audit: bool = False
+    client_prefixes: bool = False
+    enforce: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from discovery.learn.selectors import Choice
 from discovery.model.edge import Direction, Edge, Endpoint
 from discovery.model.intent import CidrPeer, EntityPeer, Peer, WorkloadPeer
+from discovery.model.mesh import AMBIENT_PROBES
 from discovery.model.workload import EndpointKind, WorkloadRef
 
 _NODES = (EndpointKind.HOST, EndpointKind.REMOTE_NODE, EndpointKind.KUBE_APISERVER)
@@ -22,6 +23,7 @@ _PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16
 
 # Client addresses are personal data: what people review names these prefixes in their place.
 CLIENT_PREFIX = {4: 24, 6: 48}
+AMBIENT_SOURCES = frozenset(prefix.partition("/")[0] for prefix in AMBIENT_PROBES)
 
 
 def is_private(prefix: str) -> bool:
@@ -109,8 +111,10 @@ def with_client_prefixes(edge: Edge) -> Edge:
 
 
 def _client_prefix(address: str) -> str:
-    """Return the prefix that stands for a client."""
+    """Return the prefix that stands for a client, or an address that is not private to anybody."""
     network = ip_network(address)
+    if address in AMBIENT_SOURCES or network.is_link_local:
+        return address  # one that nodes use on every link: it is nobody's
     return str(network.supernet(new_prefix=min(CLIENT_PREFIX[network.version], network.prefixlen)))
 
 

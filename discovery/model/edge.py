@@ -120,7 +120,8 @@ class Edge:
     then counts the distinct ports). ``icmp_type`` is set for ICMP alone. ``protocol`` is None for one that no
     policy can name. ``service_names`` are the services (``namespace/name``) that clients addressed before
     translation. ``denied_records`` counts records of the same edge that a policy denied; ``contested`` says that
-    one enforcement point accepted and another denied connections of the edge.
+    one enforcement point accepted and another denied connections of the edge. ``application_port`` is the server's port
+    inside of a mesh's tunnel, of which ``port`` is the outer one.
     """
 
     client: Endpoint
@@ -138,6 +139,7 @@ class Edge:
     collapsed_ports: int = 0
     denied_records: int = 0
     contested: bool = False
+    application_port: int | None = None
 
     def __str__(self) -> str:
         """Return ``client -> server PROTO/port``."""

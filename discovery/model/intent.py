@@ -31,6 +31,7 @@ class Origin(StrEnum):
     OBSERVED = "observed"
     DNS = "dns"
     API_SERVER = "api-server"
+    MESH = "mesh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -71,6 +72,7 @@ class Allow:
 
     ``ports`` is non-empty exactly for protocols with ports; ``icmp_types`` is non-empty exactly for ICMP.
     ``reason`` explains a declared addition (None for observed traffic). ``evidence`` is None for additions.
+    ``carries`` are the application ports inside of a mesh's tunnel: evidence for authorization policies, no rule here.
     """
 
     peer: Peer
@@ -80,6 +82,7 @@ class Allow:
     origin: Origin = Origin.OBSERVED
     reason: str | None = None
     evidence: Evidence | None = None
+    carries: PortSet = PortSet()
 
     def __post_init__(self) -> None:
         """Check that ports and ICMP types fit the protocol."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from discovery.model.mesh import Mesh
 from discovery.model.workload import Labels, WorkloadRef
 
 
@@ -22,7 +23,8 @@ class NamedPort:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """One pod. ``ended`` is None while it runs; a pod that ended without telling when has ``ended`` equal to
-    ``created``, so that it proves no address.
+    ``created``, so that it proves no address. ``mesh``: its containers or annotations show that it is a member.
+    ``probes`` are the TCP ports that the kubelet probes.
     """
 
     namespace: str
@@ -36,6 +38,8 @@ class Pod:
     created: int
     ended: int | None = None
     ports: tuple[NamedPort, ...] = ()
+    mesh: Mesh | None = None
+    probes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -72,6 +76,8 @@ class Template:
     service_account: str
     created: int
     ports: tuple[NamedPort, ...] = ()
+    mesh: Mesh | None = None
+    probes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,17 +18,20 @@ from discovery.flows.resolve import (
     declared_calls,
     endpoint_of,
     gone,
+    mesh_signs,
     resolved_flows,
     undisputed,
     workload_rows_of,
 )
 from discovery.flows.workloads import read_workloads, unify
 from discovery.model.inventory import Call, Inventory, NamedPort, Node, Pod, Service, ServicePort, Template
+from discovery.model.mesh import Mesh, MeshSign
 from discovery.model.workload import Labels, WorkloadRef
 from tests.flows_factory import START, row, write_parts
 
 _DAY = timedelta(days=1)
 _FOREVER = 1 << 62
+AMBIENT = {"istio.io/dataplane-mode": "ambient"}
 
 
 def _us(time: datetime) -> int:
@@ -44,6 +47,15 @@ def _pod(app: str = "cart", address: str = "10.0.0.2", since: datetime = START -
         "created": _us(since),
     }  # fmt: skip
     return Pod(**{**whole, **changes})
+
+
+def _template(app: str = "cart", **changes: Any) -> Template:
+    """Return the Deployment ``app`` of which no pod runs."""
+    whole: dict[str, Any] = {
+        "namespace": "shop", "kind": "Deployment", "name": app, "labels": Labels.of({"app": app}),
+        "service_account": "default", "created": _us(START - _DAY),
+    }  # fmt: skip
+    return Template(**{**whole, **changes})
 
 
 def _service(*ports: ServicePort, **changes: Any) -> Service:
@@ -283,3 +295,45 @@ def test_times_are_utc() -> None:
         (_us(START - _DAY), taken),
         (_us(START - _DAY), _us(START)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ([_pod()], None),
+        ([_pod(mesh=Mesh.LINKERD, probes=(8080,))], MeshSign(mesh=Mesh.LINKERD, proven=True, probes=(8080,))),
+        (
+            [_pod(mesh=Mesh.LINKERD), _pod(address="10.0.0.3", name="cart-2")],
+            MeshSign(mesh=Mesh.LINKERD, proven=False),
+        ),
+        (
+            [_pod(mesh=Mesh.LINKERD), _pod(address="10.0.0.3", name="cart-2", ended=1)],
+            MeshSign(mesh=Mesh.LINKERD, proven=True),
+        ),
+        ([_template()], None),
+        ([_template(labels=Labels.of({"app": "cart", **AMBIENT}))], MeshSign(mesh=Mesh.ISTIO_AMBIENT, proven=True)),
+        ([_template(mesh=Mesh.ISTIO_SIDECAR)], MeshSign(mesh=Mesh.ISTIO_SIDECAR, proven=True)),
+        ([_pod(), _template(labels=Labels.of({"app": "cart", **AMBIENT}))], None),
+    ],
+)
+def test_running_pods_prove_a_mesh(members: list[Pod | Template], expected: MeshSign | None) -> None:
+    """Pods that run decide; where none runs, the template does; where they differ, nothing is proven."""
+    inventory = Inventory(
+        cluster="default",
+        pods=tuple(one for one in members if isinstance(one, Pod)),
+        templates=tuple(one for one in members if isinstance(one, Template)),
+    )
+    known = unify(workload_rows_of(inventory))
+    assert set(mesh_signs(inventory, known.ref_of).values()) == {expected}
+
+
+def test_a_namespace_may_make_the_pods_of_a_controller_members() -> None:
+    """The label of the namespace counts for a controller without pods, unless the template says otherwise."""
+    inventory = Inventory(
+        cluster="default",
+        templates=(_template(), _template("db", labels=Labels.of({"app": "db", "istio.io/dataplane-mode": "none"}))),
+        namespaces={"shop": Labels.of(AMBIENT)},
+    )
+    known = unify(workload_rows_of(inventory))
+    found = {ref.name: sign for ref, sign in mesh_signs(inventory, known.ref_of).items()}
+    assert found == {"cart": MeshSign(mesh=Mesh.ISTIO_AMBIENT, proven=True), "db": None}

@@ -133,7 +133,7 @@ def test_external_clients_are_named_by_prefix() -> None:
         edge(outside("10.9.8.7"), "db", 5432),
         edge("web", outside("198.51.100.7"), 443),
     )
-    found = learn(edges, VERSIONS, Options(), Subjects(), client_prefixes=True)
+    found = learn(edges, VERSIONS, Options(client_prefixes=True), Subjects())
     assert told(found, "web", IN) == [("192.0.2.0/24,2001:db8::/48", "TCP", "443")]
     assert told(found, "web", OUT) == [("198.51.100.7/32", "TCP", "443")]
     assert told(found, "db", IN) == [("10.9.8.0/24", "TCP", "5432")]
