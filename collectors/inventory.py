@@ -17,6 +17,7 @@ import msgspec
 import yaml
 
 from collectors.inventory_mesh import mesh_of, probes_of
+from collectors.inventory_routes import KINDS, routes
 from collectors.inventory_wire import (
     ApiServiceObject,
     Container,
@@ -37,7 +38,7 @@ from collectors.inventory_wire import (
 from discovery.flows.addresses import canonical_address
 from discovery.flows.identity import VOLATILE_KEYS
 from discovery.model.errors import InputError
-from discovery.model.inventory import Call, Inventory, NamedPort, Node, Pod, Service, ServicePort, Template
+from discovery.model.inventory import Call, Inventory, NamedPort, Node, Pod, Schedule, Service, ServicePort, Template
 from discovery.model.workload import Labels
 
 # The loader in C is an order of magnitude faster; the one in Python stands in where the library was built without it.
@@ -49,7 +50,8 @@ _AGENTS = {"cilium-agent": "cilium", "calico-node": "calico"}
 _VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?![\d])")
 _HINT = (
     "make it with: kubectl get -A -o yaml pods,services,endpointslices,namespaces,nodes,deployments,replicasets,"
-    "statefulsets,daemonsets,jobs,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations,apiservices,crds"
+    "statefulsets,daemonsets,jobs,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations,"
+    "apiservices,crds,ingresses (and servicemonitors,httproutes,grpcroutes where the cluster has them)"
 )
 
 
@@ -132,6 +134,7 @@ _KINDS: dict[str, type[Any]] = {
     "CustomResourceDefinition": DefinitionObject,
     "APIService": ApiServiceObject,
     **{kind: TemplateObject for kind in _CONTROLLERS if kind != "ReplicaSet"},
+    **KINDS,
 }
 
 
@@ -171,6 +174,12 @@ def _assemble(objects: Mapping[tuple[str, str, str], Any], cluster: str) -> Inve
             for one in of_kind("Node")
         ),
         calls=tuple(sorted({call for (kind, _, _), one in objects.items() for call in _calls(kind, one)})),
+        routes=routes(objects),
+        schedules=tuple(
+            Schedule(namespace=one.metadata.namespace, name=one.metadata.name, schedule=one.spec.schedule)
+            for one in of_kind("CronJob")
+            if one.spec.schedule and not one.spec.suspend
+        ),
         versions=_versions(of_kind("Pod"), of_kind("Node")),
         namespaces={one.metadata.name: Labels.of(one.metadata.labels) for one in of_kind("Namespace")},
         taken=max([*times, *ends], default=0),

@@ -141,6 +141,8 @@ class ControllerSpec(Struct, rename="camel"):
 
     template: PodTemplate | None = None
     job_template: JobTemplate | None = None
+    schedule: str = ""
+    suspend: bool = False
 
 
 class TemplateObject(Struct, rename="camel"):

@@ -11,7 +11,7 @@ from discovery.app.options import SuggestOptions
 from discovery.app.output import Written, publish, read_staged, stage
 from discovery.app.report import evidence_files, summary_json, summary_markdown
 from discovery.app.words import describe_incomplete, duration
-from discovery.flows.resolve import declared_calls, gone, mesh_signs
+from discovery.flows.declared import declared_calls, declared_routes, declared_runs, gone, mesh_signs
 from discovery.flows.workloads import Workloads
 from discovery.learn.intents import Learned, Subjects, Told, learn
 from discovery.learn.judge import Options, Ruling
@@ -116,7 +116,12 @@ def _told(evidence: Evidence) -> Told:
     if evidence.inventory is None:
         return Told(labels_shown=evidence.profile.shows.get(Aspect.LABELS) is not Shows.NO)
     refs = evidence.workloads.ref_of
-    return Told(calls=declared_calls(evidence.inventory, refs), meshes=mesh_signs(evidence.inventory, refs))
+    return Told(
+        calls=declared_calls(evidence.inventory, refs),
+        routes=declared_routes(evidence.inventory, refs),
+        runs=declared_runs(evidence.inventory, refs),
+        meshes=mesh_signs(evidence.inventory, refs),
+    )
 
 
 def _gone(evidence: Evidence) -> frozenset[WorkloadRef]:

@@ -300,7 +300,7 @@ def _input_section(suggestion: Suggestion) -> list[str]:
         lines += [f"  - {safe(text)}" for text in (*account.truncated[:5], *account.masked[:5])]
     lines += [f"- Not shown: {absence}" for absence in suggestion.profile.absences]
     if suggestion.inventory is not None:
-        held = ", ".join(f"{count:,} {what}" for what, count in suggestion.inventory.counts().items())
+        held = ", ".join(f"{count:,} {what}" for what, count in suggestion.inventory.counts().items() if count)
         lines.append(f"- Inventory of cluster {safe(suggestion.inventory.cluster)}: {held}")
         away = [one.subject for one in suggestion.diagnostics if one.code == "workload-gone"]
         if away:

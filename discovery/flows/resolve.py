@@ -7,7 +7,7 @@ itself is never overruled: only ends that it left unresolved, or took for extern
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,9 +17,8 @@ import pyarrow as pa
 from discovery.flows.addresses import bounding_prefix
 from discovery.flows.identity import EndpointInfo, workload_endpoint
 from discovery.flows.schema import FLOWS
-from discovery.model.inventory import DeclaredCall, Inventory, Pod, Service, ServicePort, Template
-from discovery.model.mesh import Mesh, MeshSign, mesh_of_labels
-from discovery.model.workload import EndpointKind, WorkloadRef
+from discovery.model.inventory import Inventory, Pod, Service, ServicePort, Template
+from discovery.model.workload import EndpointKind
 
 _FOREVER = 1 << 62
 _API_SERVER = ("default", "kubernetes")
@@ -173,7 +172,7 @@ def _behind(service: Service, port: ServicePort, address: str, inventory: Invent
         for pod in inventory.pods:
             if pod.namespace != service.namespace or pod.host_network or not pod.labels.matches(service.selector):
                 continue
-            number = _target(port, pod)
+            number = target_port(port, pod)
             if number is not None:
                 identity = endpoint_of(pod, inventory).identity
                 yield backend(EndpointKind.WORKLOAD, number, max(service.created, pod.created), identity=identity)
@@ -185,7 +184,7 @@ def _behind(service: Service, port: ServicePort, address: str, inventory: Invent
             yield backend(kind, number, service.created, target=target)
 
 
-def _target(port: ServicePort, pod: Pod | Template) -> int | None:
+def target_port(port: ServicePort, pod: Pod | Template) -> int | None:
     """Return the number of a Service port's target at a pod; None when the pod has no port of that name."""
     if isinstance(port.target, int):
         return port.target
@@ -215,80 +214,6 @@ def workload_rows_of(inventory: Inventory) -> list[dict[str, object]]:
             }
         )
     return rows
-
-
-def declared_calls(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredCall, ...]:
-    """Return which workloads the API server calls, by what objects declare, on the ports of their pods."""
-    services = {(service.namespace, service.name): service for service in inventory.services}
-    found = set()
-    for call in inventory.calls:
-        service = services.get((call.namespace, call.service))
-        if service is None or service.selector is None:
-            continue
-        for port in (one for one in service.ports if one.number == call.port):
-            for member in inventory.members:
-                number = _target(port, member)
-                identity = endpoint_of(member, inventory).identity
-                if (
-                    member.namespace == service.namespace
-                    and member.labels.matches(service.selector)
-                    and number is not None
-                    and identity is not None
-                ):
-                    ref = ref_of[identity]
-                    found.add(
-                        DeclaredCall(workload=ref, protocol=port.protocol, port=number, declared_by=call.declared_by)
-                    )
-    return tuple(sorted(found))
-
-
-def mesh_signs(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> Mapping[WorkloadRef, MeshSign | None]:
-    """Return what each workload is to meshes: by its running pods or, where none runs, by its template or namespace.
-
-    None: no member. Where some of its pods are members and some are not, nothing is proven.
-    """
-    found: dict[WorkloadRef, list[Pod | Template]] = {}
-    for member in inventory.members:
-        identity = endpoint_of(member, inventory).identity
-        if identity is not None and not (isinstance(member, Pod) and member.ended is not None):
-            found.setdefault(ref_of[identity], []).append(member)
-    signs: dict[WorkloadRef, MeshSign | None] = {}
-    for ref, members in found.items():
-        pods = [member for member in members if isinstance(member, Pod)]
-        meshes = {_mesh(member, inventory) for member in pods or members}
-        some = sorted(mesh for mesh in meshes if mesh is not None)
-        probes = tuple(sorted({port for member in members for port in member.probes}))
-        signs[ref] = MeshSign(mesh=some[0], proven=len(meshes) == 1, probes=probes) if some else None
-    return signs
-
-
-def _mesh(member: Pod | Template, inventory: Inventory) -> Mesh | None:
-    """Return the mesh that a pod shows, or that the pods of a controller will be members of."""
-    if member.mesh is not None or isinstance(member, Pod):
-        return member.mesh
-    namespace = inventory.namespaces.get(member.namespace)
-    return mesh_of_labels(member.labels.as_dict(), namespace.as_dict() if namespace is not None else {})
-
-
-def gone(inventory: Inventory, refs: Iterable[WorkloadRef]) -> frozenset[WorkloadRef]:
-    """Return the workloads that the inventory does not have any more.
-
-    Only the namespaces of which it shows pods or controllers can tell: a file of one namespace says nothing of others.
-    """
-    here = {(info.namespace, info.workload_name) for info in _infos(inventory)}
-    told = {one.namespace for one in inventory.members} | (set(inventory.namespaces) if inventory.pods else set())
-    return frozenset(
-        ref
-        for ref in refs
-        if ref.cluster == inventory.cluster and ref.namespace in told and (ref.namespace, ref.name) not in here
-    )
-
-
-def _infos(inventory: Inventory) -> Iterable[EndpointInfo]:
-    """Yield the endpoints that exist: controllers, and pods that run."""
-    for one in inventory.members:
-        if not isinstance(one, Pod) or one.ended is None:
-            yield endpoint_of(one, inventory)
 
 
 def resolved_flows(connection: duckdb.DuckDBPyConnection, scan: str, inventory: Inventory) -> str:

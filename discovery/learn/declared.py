@@ -1,8 +1,9 @@
-"""Calls of the API server that objects declare: webhooks, CRD conversions, aggregated APIs.
+"""What objects declare and a window may not show: calls of the API server (webhooks, CRD conversions, aggregated APIs),
+routes of ingresses and gateways, scrapes of monitors, runs of CronJobs.
 
-A window may well not show them, and a cut webhook with ``failurePolicy: Fail`` blocks the creation of pods, the roll
+A cut webhook with ``failurePolicy: Fail`` blocks the creation of pods, the roll
 back included. So what serves such a call is never ingress-isolated without an allow for the API server; and where no
-record shows how the API server arrives at pods of this cluster, it is not isolated at all.
+record shows how the API server arrives at pods of this cluster, it is not isolated at all. The others are listed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from discovery.learn.judge import Judged, Ruling
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Allow, EntityPeer, Origin, PolicyIntent
-from discovery.model.inventory import DeclaredCall
+from discovery.model.inventory import DeclaredCall, DeclaredRun
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity
 
@@ -84,4 +85,38 @@ def unseen_calls(calls: Iterable[DeclaredCall], judged: Iterable[Judged]) -> lis
         )
         for call in sorted(set(calls))
         if (call.workload, Protocol(call.protocol), call.port) not in seen
+    ]
+
+
+def unseen_routes(routes: Iterable[DeclaredCall], judged: Iterable[Judged]) -> list[Diagnostic]:
+    """Return a finding per workload and port that a route leads to and no learned edge reaches."""
+    seen = {
+        (one.edge.server.workload, one.edge.protocol, one.edge.port) for one in judged if one.ruling is Ruling.LEARN
+    }
+    return [
+        Diagnostic(
+            code="declared-unseen",
+            level=Level.WARNING,
+            subject=str(route.workload),
+            message=f"{route.declared_by} leads to {route.protocol}/{route.port}, which nothing reached in this window",
+            hint="if it is in use, learn from a longer window: an isolated ingress would cut it",
+        )
+        for route in sorted(set(routes))
+        if (route.workload, Protocol(route.protocol), route.port) not in seen
+    ]
+
+
+def unseen_runs(runs: Iterable[DeclaredRun], judged: Iterable[Judged]) -> list[Diagnostic]:
+    """Return a finding per CronJob that has no traffic in the window."""
+    active = {end.workload for one in judged for end in (one.edge.client, one.edge.server)}
+    return [
+        Diagnostic(
+            code="declared-unseen",
+            level=Level.WARNING,
+            subject=str(run.workload),
+            message=f"it runs at {run.schedule!r}, and this window shows none of its traffic",
+            hint="learn from a window that holds a run before enforcing policies of what it may call",
+        )
+        for run in sorted(set(runs))
+        if run.workload not in active
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import networkx as nx
 
-from discovery.learn.declared import api_server_of, unseen_calls, with_calls
+from discovery.learn.declared import api_server_of, unseen_calls, unseen_routes, unseen_runs, with_calls
 from discovery.learn.dns import Resolver, dns_additions, find_resolvers
 from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
@@ -26,7 +26,7 @@ from discovery.learn.system import is_system
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Evidence, Protocol
 from discovery.model.intent import Allow, CidrPeer, Origin, Peer, PolicyIntent
-from discovery.model.inventory import DeclaredCall
+from discovery.model.inventory import DeclaredCall, DeclaredRun
 from discovery.model.mesh import MeshSign
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, WorkloadRef, WorkloadVersion
@@ -62,11 +62,14 @@ class Subjects:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What is known beside the flows: ``calls`` of the API server that objects of the cluster declare, ``meshes`` that
+    """What is known beside the flows: ``calls`` of the API server, ``routes`` of ingresses, gateways and monitors, and
+    ``runs`` of CronJobs that objects of the cluster declare, ``meshes`` that
     an inventory shows (None: no member), and whether the sources show labels at all.
     """
 
     calls: tuple[DeclaredCall, ...] = ()
+    routes: tuple[DeclaredCall, ...] = ()
+    runs: tuple[DeclaredRun, ...] = ()
     meshes: Mapping[WorkloadRef, MeshSign | None] = field(default_factory=dict)
     labels_shown: bool = True
 
@@ -115,6 +118,8 @@ def learn(
     api_server = api_server_of(judged, addresses[Direction.INGRESS].get(EndpointKind.KUBE_APISERVER, ()))
     intents = [with_calls(_open_resolver(intent, resolvers), told.calls, api_server) for intent in intents]
     diagnostics += unseen_calls((call for call in told.calls if subjects.take(call.workload)), judged)
+    diagnostics += unseen_routes((route for route in told.routes if subjects.take(route.workload)), judged)
+    diagnostics += unseen_runs((run for run in told.runs if subjects.take(run.workload)), judged)
     intents, unproven = refuse(
         [with_mesh(intent, meshes) for intent in intents], _learned_of(judged), meshes, enforce=options.enforce
     )

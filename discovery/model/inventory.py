@@ -57,12 +57,43 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class DeclaredCall:
-    """A workload that the API server calls, on a port of its pods, by what an object declares."""
+    """A workload that the API server calls, or that a route leads to, on a port of its pods, by what an object says."""
 
     workload: WorkloadRef
     protocol: str
     port: int
     declared_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Route:
+    """A connection that an object declares: from an ingress or gateway, or a scrape, to the pods of a Service.
+
+    ``port`` is the number or name of the Service's port; ``target``, where given, that of the pods'.
+    """
+
+    declared_by: str
+    namespace: str
+    service: str
+    port: int | str
+    target: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Schedule:
+    """A CronJob and when it runs, in the words of cron."""
+
+    namespace: str
+    name: str
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class DeclaredRun:
+    """A workload that runs at times, by what its CronJob declares."""
+
+    workload: WorkloadRef
+    schedule: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +160,8 @@ class Inventory:
     services: tuple[Service, ...] = ()
     nodes: tuple[Node, ...] = ()
     calls: tuple[Call, ...] = ()
+    routes: tuple[Route, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     namespaces: dict[str, Labels] = field(default_factory=dict)
     versions: dict[str, tuple[int, int]] = field(default_factory=dict)
     taken: int = 0
@@ -147,4 +180,6 @@ class Inventory:
             "nodes": len(self.nodes),
             "namespaces": len(self.namespaces),
             "calls of the API server": len(self.calls),
+            "routes": len(self.routes),
+            "schedules": len(self.schedules),
         }

@@ -75,6 +75,8 @@ def test_every_way_to_write_it_down_is_the_same(tmp_path: Path) -> None:
         "nodes": 1,
         "namespaces": 0,
         "calls of the API server": 0,
+        "routes": 0,
+        "schedules": 0,
     }
     assert all(one == found[0] for one in found)
     assert found[0].taken == _MICROSECONDS
@@ -295,6 +297,7 @@ def test_other_kinds_are_passed_over(tmp_path: Path) -> None:
     """Kubectl get all prints much that is none of our business."""
     assert _read(tmp_path, _object("Secret", "x"), _object("ConfigMap", "y"), {"kind": 7}, {}).counts() == {
         "pods": 0, "controllers": 0, "services": 0, "nodes": 0, "namespaces": 0, "calls of the API server": 0,
+        "routes": 0, "schedules": 0,
     }  # fmt: skip
 
 
@@ -324,3 +327,21 @@ def test_any_bytes_are_an_inventory_or_one_error(tmp_path_factory: pytest.TempPa
     path.write_bytes(raw)
     with suppress(InputError):
         assert read_inventory([path], "east").cluster == "east"
+
+
+def test_routes_and_schedules_are_read(tmp_path: Path) -> None:
+    """Ingresses, monitors and CronJobs that are not suspended; a Service that a monitor selects is looked up."""
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    objects = [
+        _object("Ingress", "front", spec={"rules": [{"http": {"paths": [{"backend": backend}]}}]}),
+        _object("ServiceMonitor", "all", spec={"selector": {}, "endpoints": [{"port": "metrics"}]}),
+        _object("Service", "web", spec={"selector": {"app": "web"}}),
+        _object("CronJob", "nightly", spec={"schedule": "0 3 * * *"}),
+        _object("CronJob", "off", spec={"schedule": "0 4 * * *", "suspend": True}),
+    ]
+    found = _read(tmp_path, *objects)
+    assert [(one.declared_by, one.service, one.port) for one in found.routes] == [
+        ("Ingress shop/front", "web", 80),
+        ("ServiceMonitor shop/all", "web", "metrics"),
+    ]
+    assert [(one.name, one.schedule) for one in found.schedules] == [("nightly", "0 3 * * *")]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from discovery.learn.declared import api_server_of, unseen_calls, with_calls
+from discovery.learn.declared import api_server_of, unseen_calls, unseen_routes, unseen_runs, with_calls
 from discovery.learn.judge import Judged, Options, judge
 from discovery.model.edge import Direction, Endpoint, Protocol, Verdict
 from discovery.model.intent import Allow, EntityPeer, Origin, PolicyIntent, WorkloadPeer
-from discovery.model.inventory import DeclaredCall
+from discovery.model.inventory import DeclaredCall, DeclaredRun
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity, Labels, Selector, WorkloadRef
 from tests.discovery.learn.builders import edge
@@ -95,3 +95,21 @@ def test_unseen_calls_are_listed() -> None:
         "the API server calls TCP/1 (APIService a), not seen in this window"
     ]
     assert len(unseen_calls(calls, [])) == 2
+
+
+def test_unseen_routes_are_listed() -> None:
+    """A route to a port that any learned edge reaches is not; another one is, once."""
+    told = DeclaredCall(workload=HOOK, protocol="TCP", port=10_250, declared_by="Ingress shop/x")
+    assert unseen_routes([told], [_arrival()]) == []
+    (found,) = unseen_routes([told, told], [])
+    assert (found.code, found.subject) == ("declared-unseen", "shop/hook")
+    assert "Ingress shop/x leads to TCP/10250" in found.message
+
+
+def test_unseen_runs_are_listed() -> None:
+    """A CronJob with any traffic in the window ran; one without did not."""
+    run = DeclaredRun(workload=HOOK, schedule="0 3 * * *")
+    assert unseen_runs([run], [_arrival()]) == []
+    (found,) = unseen_runs([run, run], [])
+    assert (found.code, found.subject) == ("declared-unseen", "shop/hook")
+    assert "'0 3 * * *'" in found.message

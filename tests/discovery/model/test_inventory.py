@@ -27,4 +27,6 @@ def test_members_and_counts() -> None:
         "nodes": 1,
         "namespaces": 1,
         "calls of the API server": 0,
+        "routes": 0,
+        "schedules": 0,
     }

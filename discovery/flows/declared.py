@@ -1,0 +1,136 @@
+"""What an inventory declares of workloads: calls, routes, runs, meshes, and which workloads are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from discovery.flows.identity import EndpointInfo
+from discovery.flows.resolve import endpoint_of, target_port
+from discovery.model.inventory import (
+    DeclaredCall,
+    DeclaredRun,
+    Inventory,
+    Pod,
+    Route,
+    Service,
+    ServicePort,
+    Template,
+)
+from discovery.model.mesh import Mesh, MeshSign, mesh_of_labels
+from discovery.model.workload import WorkloadRef
+
+
+def declared_calls(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredCall, ...]:
+    """Return which workloads the API server calls, by what objects declare, on the ports of their pods."""
+    services = {(service.namespace, service.name): service for service in inventory.services}
+    found: set[DeclaredCall] = set()
+    for call in inventory.calls:
+        service = services.get((call.namespace, call.service))
+        if service is not None:
+            ports = [one for one in service.ports if one.number == call.port]
+            found.update(_at_pods(call.declared_by, service, ports, inventory, ref_of))
+    return tuple(sorted(found))
+
+
+def declared_routes(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredCall, ...]:
+    """Return which workloads routes lead to and monitors scrape, on the ports of their pods."""
+    services = {(service.namespace, service.name): service for service in inventory.services}
+    found: set[DeclaredCall] = set()
+    for route in inventory.routes:
+        service = services.get((route.namespace, route.service))
+        if service is not None:
+            ports = _ports_of(route, service)
+            found.update(_at_pods(route.declared_by, service, ports, inventory, ref_of))
+    return tuple(sorted(found))
+
+
+def _ports_of(route: Route, service: Service) -> list[ServicePort]:
+    """Return the ports of a Service that a route means; one that names a port of the pods is a port of its own."""
+    if route.target is not None and not route.port:
+        return [ServicePort(name="", protocol="TCP", number=0, target=route.target)]
+    return [one for one in service.ports if route.port in (one.number, one.name)]
+
+
+def _at_pods(
+    declared_by: str,
+    service: Service,
+    ports: Iterable[ServicePort],
+    inventory: Inventory,
+    ref_of: Mapping[int, WorkloadRef],
+) -> Iterator[DeclaredCall]:
+    """Yield the workloads behind ports of a Service, with the number of the port at their pods."""
+    if service.selector is None:
+        return
+    for port in ports:
+        for member in inventory.members:
+            number = target_port(port, member)
+            identity = endpoint_of(member, inventory).identity
+            if (
+                member.namespace == service.namespace
+                and member.labels.matches(service.selector)
+                and number is not None
+                and identity is not None
+            ):
+                yield DeclaredCall(
+                    workload=ref_of[identity], protocol=port.protocol, port=number, declared_by=declared_by
+                )
+
+
+def declared_runs(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredRun, ...]:
+    """Return the workloads that run at times, by the schedules of their CronJobs."""
+    refs = {(ref.namespace, ref.name): ref for ref in ref_of.values() if ref.kind == "CronJob"}
+    found = {
+        DeclaredRun(workload=refs[place], schedule=one.schedule)
+        for one in inventory.schedules
+        if (place := (one.namespace, one.name)) in refs
+    }
+    return tuple(sorted(found))
+
+
+def mesh_signs(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> Mapping[WorkloadRef, MeshSign | None]:
+    """Return what each workload is to meshes: by its running pods or, where none runs, by its template or namespace.
+
+    None: no member. Where some of its pods are members and some are not, nothing is proven.
+    """
+    found: dict[WorkloadRef, list[Pod | Template]] = {}
+    for member in inventory.members:
+        identity = endpoint_of(member, inventory).identity
+        if identity is not None and not (isinstance(member, Pod) and member.ended is not None):
+            found.setdefault(ref_of[identity], []).append(member)
+    signs: dict[WorkloadRef, MeshSign | None] = {}
+    for ref, members in found.items():
+        pods = [member for member in members if isinstance(member, Pod)]
+        meshes = {_mesh(member, inventory) for member in pods or members}
+        some = sorted(mesh for mesh in meshes if mesh is not None)
+        probes = tuple(sorted({port for member in members for port in member.probes}))
+        signs[ref] = MeshSign(mesh=some[0], proven=len(meshes) == 1, probes=probes) if some else None
+    return signs
+
+
+def _mesh(member: Pod | Template, inventory: Inventory) -> Mesh | None:
+    """Return the mesh that a pod shows, or that the pods of a controller will be members of."""
+    if member.mesh is not None or isinstance(member, Pod):
+        return member.mesh
+    namespace = inventory.namespaces.get(member.namespace)
+    return mesh_of_labels(member.labels.as_dict(), namespace.as_dict() if namespace is not None else {})
+
+
+def gone(inventory: Inventory, refs: Iterable[WorkloadRef]) -> frozenset[WorkloadRef]:
+    """Return the workloads that the inventory does not have any more.
+
+    Only the namespaces of which it shows pods or controllers can tell: a file of one namespace says nothing of others.
+    """
+    here = {(info.namespace, info.workload_name) for info in _infos(inventory)}
+    told = {one.namespace for one in inventory.members} | (set(inventory.namespaces) if inventory.pods else set())
+    return frozenset(
+        ref
+        for ref in refs
+        if ref.cluster == inventory.cluster and ref.namespace in told and (ref.namespace, ref.name) not in here
+    )
+
+
+def _infos(inventory: Inventory) -> Iterable[EndpointInfo]:
+    """Yield the endpoints that exist: controllers, and pods that run."""
+    for one in inventory.members:
+        if not isinstance(one, Pod) or one.ended is None:
+            yield endpoint_of(one, inventory)

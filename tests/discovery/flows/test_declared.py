@@ -1,0 +1,159 @@
+"""What an inventory declares of workloads, beside what flows show."""
+
+from __future__ import annotations
+
+import pytest
+
+from discovery.flows.declared import declared_calls, declared_routes, declared_runs, gone, mesh_signs
+from discovery.flows.resolve import workload_rows_of
+from discovery.flows.workloads import unify
+from discovery.model.inventory import Call, Inventory, NamedPort, Pod, Route, Schedule, Template
+from discovery.model.mesh import Mesh, MeshSign
+from discovery.model.workload import Labels, WorkloadRef
+from tests.discovery.flows.objects import pod_of, port_of, service_of, template_of, us_of
+from tests.flows_factory import START
+
+AMBIENT = {"istio.io/dataplane-mode": "ambient"}
+
+
+def test_what_the_api_server_calls() -> None:
+    """The workloads behind the named Service's port, those without a pod included, on the port of their own pods."""
+    ports = (NamedPort(name="https", protocol="TCP", number=10_250),)
+    pod = pod_of(ports=ports)
+    idle = Template(
+        namespace="shop", kind="Deployment", name="idle", labels=Labels.of({"app": "cart", "idle": "yes"}),
+        service_account="default", created=1, ports=ports,
+    )  # fmt: skip
+    elsewhere = pod_of("other", namespace="elsewhere", labels=Labels.of({"app": "cart"}), ports=ports)
+    inventory = Inventory(
+        cluster="default",
+        pods=(pod, elsewhere),
+        templates=(idle,),
+        services=(service_of(port_of("https", 443), port_of("https", 444)),),
+        calls=(
+            Call(declared_by="APIService a", namespace="shop", service="cart", port=443),
+            Call(declared_by="APIService b", namespace="shop", service="nowhere", port=443),
+            Call(declared_by="APIService c", namespace="shop", service="cart", port=9),
+        ),
+    )
+    refs = unify(workload_rows_of(inventory)).ref_of
+    assert [
+        (str(one.workload), one.protocol, one.port, one.declared_by) for one in declared_calls(inventory, refs)
+    ] == [
+        ("shop/cart", "TCP", 10_250, "APIService a"),
+        ("shop/idle", "TCP", 10_250, "APIService a"),
+    ]
+
+
+def test_what_is_gone() -> None:
+    """A workload of a namespace that the inventory shows and that has neither a pod that runs nor a controller."""
+    inventory = Inventory(
+        cluster="default",
+        pods=(pod_of(), pod_of("done", ended=us_of(START))),
+        templates=(
+            Template(
+                namespace="batch", kind="CronJob", name="nightly", labels=Labels(), service_account="default", created=1
+            ),
+        ),
+    )
+
+    def ref(name: str, namespace: str = "shop", cluster: str = "default") -> WorkloadRef:
+        return WorkloadRef(cluster=cluster, namespace=namespace, kind="", name=name)
+
+    here = [ref("cart"), ref("nightly", "batch"), ref("old", "elsewhere"), ref("old", cluster="west")]
+    away = [ref("old"), ref("done"), ref("old", "batch")]
+    assert gone(inventory, [*here, *away]) == frozenset(away)
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ([pod_of()], None),
+        ([pod_of(mesh=Mesh.LINKERD, probes=(8080,))], MeshSign(mesh=Mesh.LINKERD, proven=True, probes=(8080,))),
+        (
+            [pod_of(mesh=Mesh.LINKERD), pod_of(address="10.0.0.3", name="cart-2")],
+            MeshSign(mesh=Mesh.LINKERD, proven=False),
+        ),
+        (
+            [pod_of(mesh=Mesh.LINKERD), pod_of(address="10.0.0.3", name="cart-2", ended=1)],
+            MeshSign(mesh=Mesh.LINKERD, proven=True),
+        ),
+        ([template_of()], None),
+        ([template_of(labels=Labels.of({"app": "cart", **AMBIENT}))], MeshSign(mesh=Mesh.ISTIO_AMBIENT, proven=True)),
+        ([template_of(mesh=Mesh.ISTIO_SIDECAR)], MeshSign(mesh=Mesh.ISTIO_SIDECAR, proven=True)),
+        ([pod_of(), template_of(labels=Labels.of({"app": "cart", **AMBIENT}))], None),
+    ],
+)
+def test_running_pods_prove_a_mesh(members: list[Pod | Template], expected: MeshSign | None) -> None:
+    """Pods that run decide; where none runs, the template does; where they differ, nothing is proven."""
+    inventory = Inventory(
+        cluster="default",
+        pods=tuple(one for one in members if isinstance(one, Pod)),
+        templates=tuple(one for one in members if isinstance(one, Template)),
+    )
+    known = unify(workload_rows_of(inventory))
+    assert set(mesh_signs(inventory, known.ref_of).values()) == {expected}
+
+
+def test_a_namespace_may_make_the_pods_of_a_controller_members() -> None:
+    """The label of the namespace counts for a controller without pods, unless the template says otherwise."""
+    inventory = Inventory(
+        cluster="default",
+        templates=(
+            template_of(),
+            template_of("db", labels=Labels.of({"app": "db", "istio.io/dataplane-mode": "none"})),
+        ),
+        namespaces={"shop": Labels.of(AMBIENT)},
+    )
+    known = unify(workload_rows_of(inventory))
+    found = {ref.name: sign for ref, sign in mesh_signs(inventory, known.ref_of).items()}
+    assert found == {"cart": MeshSign(mesh=Mesh.ISTIO_AMBIENT, proven=True), "db": None}
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        (Route(declared_by="x", namespace="shop", service="cart", port=80), [("TCP", 8080)]),
+        (Route(declared_by="x", namespace="shop", service="cart", port="http"), [("TCP", 8080)]),
+        (Route(declared_by="x", namespace="shop", service="cart", port="metrics"), []),
+        (Route(declared_by="x", namespace="shop", service="cart", port="", target=9100), [("TCP", 9100)]),
+        (Route(declared_by="x", namespace="shop", service="cart", port="", target="web"), [("TCP", 8080)]),
+        (Route(declared_by="x", namespace="shop", service="gone", port=80), []),
+        (Route(declared_by="x", namespace="pay", service="cart", port=80), []),
+    ],
+)
+def test_where_routes_lead(route: Route, expected: list[tuple[str, int]]) -> None:
+    """The Service's port by number or name, or a port of the pods, at the pods behind the Service."""
+    inventory = Inventory(
+        cluster="default",
+        pods=(pod_of(ports=(NamedPort(name="web", protocol="TCP", number=8080),)), pod_of("db", "10.0.0.9")),
+        services=(service_of(port_of("web")),),
+        routes=(route,),
+    )
+    known = unify(workload_rows_of(inventory))
+    found = declared_routes(inventory, known.ref_of)
+    assert [(one.protocol, one.port) for one in found] == expected
+    assert {one.workload.name for one in found} <= {"cart"}
+
+
+def test_a_service_without_a_selector_leads_to_no_workload() -> None:
+    """Its backends are addresses."""
+    route = Route(declared_by="x", namespace="shop", service="cart", port=80)
+    inventory = Inventory(
+        cluster="default", pods=(pod_of(),), services=(service_of(port_of(8080), selector=None),), routes=(route,)
+    )
+    assert declared_routes(inventory, unify(workload_rows_of(inventory)).ref_of) == ()
+
+
+def test_schedules_are_of_their_cron_jobs() -> None:
+    """A schedule of a CronJob that the inventory has; a Deployment of the same name has none."""
+    inventory = Inventory(
+        cluster="default",
+        templates=(template_of("report", kind="CronJob"), template_of("other")),
+        schedules=(
+            Schedule(namespace="shop", name="report", schedule="0 3 * * *"),
+            Schedule(namespace="shop", name="other", schedule="0 3 * * *"),
+        ),
+    )
+    found = declared_runs(inventory, unify(workload_rows_of(inventory)).ref_of)
+    assert [(str(one.workload), one.schedule) for one in found] == [("shop/report", "0 3 * * *")]
