@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,26 @@ from collectors.inventory_wire import (
     ReplicaSetObject,
     ServiceObject,
     ServiceReference,
+    ServiceSpec,
     TemplateObject,
     WebhookObject,
 )
 from discovery.flows.addresses import canonical_address
 from discovery.flows.identity import VOLATILE_KEYS
 from discovery.model.errors import InputError
-from discovery.model.inventory import Call, Inventory, NamedPort, Node, Pod, Schedule, Service, ServicePort, Template
+from discovery.model.inventory import (
+    Call,
+    Exposure,
+    ExposureKind,
+    Inventory,
+    NamedPort,
+    Node,
+    Pod,
+    Schedule,
+    Service,
+    ServicePort,
+    Template,
+)
 from discovery.model.workload import Labels
 
 # The loader in C is an order of magnitude faster; the one in Python stands in where the library was built without it.
@@ -356,6 +370,20 @@ def _service(one: ServiceObject, slices: Iterable[EndpointSlice]) -> Service:
         ),
         created=_microseconds(one.metadata.creation_timestamp, 0),
         backends=tuple(sorted(backends)),
+        exposure=_exposure(spec),
+    )
+
+
+def _exposure(spec: ServiceSpec) -> Exposure | None:
+    """Return how a Service takes clients from outside, or None. Raises ``ValueError`` for a range that is none."""
+    if spec.type not in list(ExposureKind):
+        return None
+    kind = ExposureKind(spec.type)
+    ranges = spec.load_balancer_source_ranges if kind is ExposureKind.LOAD_BALANCER else []
+    return Exposure(
+        kind=kind,
+        local=spec.external_traffic_policy == "Local",
+        ranges=tuple(sorted({str(ip_network(text.strip(), strict=False)) for text in ranges})),
     )
 
 

@@ -172,6 +172,8 @@ class ServiceSpec(Struct, rename="camel"):
     cluster_ip: str = field(default="", name="clusterIP")
     cluster_ips: list[str] = field(default_factory=list, name="clusterIPs")
     external_ips: list[str] = field(default_factory=list, name="externalIPs")
+    external_traffic_policy: str = "Cluster"
+    load_balancer_source_ranges: list[str] = field(default_factory=list)
     selector: dict[str, str] | None = None
     ports: list[ServicePortSpec] = field(default_factory=list)
 

@@ -412,7 +412,7 @@ class _Sheet:
                     Code.ENTITY_BY_ADDRESS,
                     Level.WARNING,
                     f"{intent.direction}: {peer_name(allow.peer)} {content_name(allow)} is written as the"
-                    f" addresses seen ({len(allow.peer.addresses)}), so a new node is not allowed",
+                    f" addresses known ({len(allow.peer.addresses)}), so a new node is not allowed",
                     "run 'discover suggest' again when nodes come or go",
                 )
 

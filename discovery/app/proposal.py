@@ -11,7 +11,14 @@ from discovery.app.options import SuggestOptions
 from discovery.app.output import Written, publish, read_staged, stage
 from discovery.app.report import evidence_files, summary_json, summary_markdown
 from discovery.app.words import describe_incomplete, duration
-from discovery.flows.declared import declared_calls, declared_routes, declared_runs, gone, mesh_signs
+from discovery.flows.declared import (
+    declared_calls,
+    declared_exposures,
+    declared_routes,
+    declared_runs,
+    gone,
+    mesh_signs,
+)
 from discovery.flows.workloads import Workloads
 from discovery.learn.intents import Learned, Subjects, Told, learn
 from discovery.learn.judge import Options, Ruling
@@ -24,7 +31,7 @@ from discovery.model.errors import IncompleteInputError, ReadBackError
 from discovery.model.intent import Dialect, Mode
 from discovery.model.inventory import Inventory
 from discovery.model.platform import detect_platforms
-from discovery.model.workload import WorkloadRef
+from discovery.model.workload import EndpointKind, WorkloadRef
 from discovery.verify.read import read_policies
 from discovery.verify.readback import check, covers
 
@@ -116,11 +123,18 @@ def _told(evidence: Evidence) -> Told:
     if evidence.inventory is None:
         return Told(labels_shown=evidence.profile.shows.get(Aspect.LABELS) is not Shows.NO)
     refs = evidence.workloads.ref_of
+    nodes = evidence.inventory.node_addresses
     return Told(
         calls=declared_calls(evidence.inventory, refs),
         routes=declared_routes(evidence.inventory, refs),
+        exposures=declared_exposures(evidence.inventory, refs),
         runs=declared_runs(evidence.inventory, refs),
         meshes=mesh_signs(evidence.inventory, refs),
+        addresses={
+            EndpointKind.HOST: nodes,
+            EndpointKind.REMOTE_NODE: nodes,
+            EndpointKind.KUBE_APISERVER: evidence.inventory.api_servers,
+        },
     )
 
 

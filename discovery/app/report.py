@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from discovery.app.proposal import Suggestion
 
 LOW_EVIDENCE_RECORDS = 3
-_ORIGINS = {Origin.DNS: "DNS", Origin.API_SERVER: "calls of the API server", Origin.MESH: "meshes"}
+_ORIGINS = {
+    Origin.DNS: "DNS",
+    Origin.API_SERVER: "calls of the API server",
+    Origin.MESH: "meshes",
+    Origin.SERVICE: "exposed Services",
+}
 MAX_LISTED = 25
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

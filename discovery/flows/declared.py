@@ -8,6 +8,7 @@ from discovery.flows.identity import EndpointInfo
 from discovery.flows.resolve import endpoint_of, target_port
 from discovery.model.inventory import (
     DeclaredCall,
+    DeclaredExposure,
     DeclaredRun,
     Inventory,
     Pod,
@@ -41,6 +42,24 @@ def declared_routes(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> 
         if service is not None:
             ports = _ports_of(route, service)
             found.update(_at_pods(route.declared_by, service, ports, inventory, ref_of))
+    return tuple(sorted(found))
+
+
+def declared_exposures(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredExposure, ...]:
+    """Return the ports of workloads that Services expose to clients outside of the cluster."""
+    found: set[DeclaredExposure] = set()
+    for service in inventory.services:
+        if service.exposure is None:
+            continue
+        told = f"Service {service.namespace}/{service.name} ({service.exposure.kind})"
+        families = tuple(sorted({6 if ":" in address else 4 for address in service.addresses}))
+        for call in _at_pods(told, service, service.ports, inventory, ref_of):
+            found.add(
+                DeclaredExposure(
+                    workload=call.workload, protocol=call.protocol, port=call.port, declared_by=told,
+                    exposure=service.exposure, families=families,
+                )
+            )  # fmt: skip
     return tuple(sorted(found))
 
 

@@ -17,11 +17,10 @@ import pyarrow as pa
 from discovery.flows.addresses import bounding_prefix
 from discovery.flows.identity import EndpointInfo, workload_endpoint
 from discovery.flows.schema import FLOWS
-from discovery.model.inventory import Inventory, Pod, Service, ServicePort, Template
+from discovery.model.inventory import API_SERVER_SERVICE, Inventory, Pod, Service, ServicePort, Template
 from discovery.model.workload import EndpointKind
 
 _FOREVER = 1 << 62
-_API_SERVER = ("default", "kubernetes")
 
 _CLAIMS = pa.schema(
     [
@@ -83,7 +82,10 @@ def endpoint_of(one: Pod | Template, inventory: Inventory) -> EndpointInfo:
 
 
 def claims(inventory: Inventory) -> tuple[Claim, ...]:
-    """Return what the addresses of pods and nodes are, without the times at which two objects claim one."""
+    """Return what addresses of pods, nodes and the API server are, without the times at which two objects claim one.
+
+    A node that runs the API server is the API server: the most specific counts.
+    """
     found: dict[str, list[Claim]] = {}
     for pod in inventory.pods:
         if pod.host_network or pod.ended == pod.created:
@@ -99,12 +101,18 @@ def claims(inventory: Inventory) -> tuple[Claim, ...]:
                 pod=pod.name,
             )
             found.setdefault(address, []).append(claim)
-    for node in inventory.nodes:
-        for address in node.addresses:
-            claim = Claim(
-                address=address, valid_from=node.created, valid_to=_FOREVER, kind=EndpointKind.REMOTE_NODE.value
-            )
-            found.setdefault(address, []).append(claim)
+    api_servers = set(inventory.api_servers)
+    kinds = [(node.addresses, node.created, EndpointKind.REMOTE_NODE) for node in inventory.nodes]
+    kinds += [
+        (tuple(api_servers), service.created, EndpointKind.KUBE_APISERVER)
+        for service in inventory.services
+        if (service.namespace, service.name) == API_SERVER_SERVICE
+    ]
+    for addresses, created, kind in kinds:
+        for address in addresses:
+            if kind is EndpointKind.KUBE_APISERVER or address not in api_servers:
+                claim = Claim(address=address, valid_from=created, valid_to=_FOREVER, kind=kind.value)
+                found.setdefault(address, []).append(claim)
     return tuple(sorted(claim for given in found.values() for claim in undisputed(given)))
 
 
@@ -177,7 +185,7 @@ def _behind(service: Service, port: ServicePort, address: str, inventory: Invent
                 identity = endpoint_of(pod, inventory).identity
                 yield backend(EndpointKind.WORKLOAD, number, max(service.created, pod.created), identity=identity)
         return
-    is_api = (service.namespace, service.name) == _API_SERVER
+    is_api = (service.namespace, service.name) == API_SERVER_SERVICE
     for target, name, number in service.backends:
         if name == port.name:
             kind = EndpointKind.KUBE_APISERVER if is_api else EndpointKind.EXTERNAL

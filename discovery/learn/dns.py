@@ -1,7 +1,8 @@
 """DNS: a workload whose egress is isolated can still resolve names, at the resolvers' real labels and ports.
 
-A resolver is a workload that some client was seen to ask for names: its records are DNS at layer 7, or it
-serves port 53 (the port identifies the service here; it is never used to decide a direction).
+A resolver is a workload, or a node (NodeLocal DNS, a resolver on the host network), that some client was seen to ask
+for names: its records are DNS at layer 7, or it serves port 53 (the port identifies the service here; it is never used
+to decide a direction).
 """
 
 from __future__ import annotations
@@ -10,44 +11,72 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from discovery.learn.judge import Judged, Ruling
+from discovery.learn.peers import peer_of
 from discovery.learn.selectors import Choice
-from discovery.model.edge import Protocol
-from discovery.model.intent import Allow, Origin, WorkloadPeer
+from discovery.model.edge import Endpoint, Protocol
+from discovery.model.intent import Allow, Origin, Peer
 from discovery.model.ports import PortSet
-from discovery.model.workload import Selector, WorkloadRef
+from discovery.model.workload import EndpointKind, WorkloadRef
 
 _DNS_PORT = 53
 _PROTOCOLS = (Protocol.TCP, Protocol.UDP)
+_NODES = (EndpointKind.HOST, EndpointKind.REMOTE_NODE)
 _USED = {
     Protocol.TCP: "large answers come over TCP",
     Protocol.UDP: "names are asked for over UDP unless told otherwise",
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolver:
-    """A workload that answers DNS: how it is selected and on which port."""
+    """What answers DNS in a cluster: how a rule names it, on which port, and for how many clients. ``workload`` is None
+    for a node.
+    """
 
-    workload: WorkloadRef
-    selector: Selector
+    cluster: str
+    peer: Peer
     port: int
     clients: int
+    workload: WorkloadRef | None = None
 
 
-def find_resolvers(judged: Iterable[Judged], choices: Mapping[WorkloadRef, Choice]) -> tuple[Resolver, ...]:
-    """Return the resolvers that learned edges show, sorted."""
-    clients: dict[tuple[WorkloadRef, int], set[str]] = {}
+def find_resolvers(
+    judged: Iterable[Judged],
+    choices: Mapping[WorkloadRef, Choice],
+    addresses: Mapping[EndpointKind, tuple[str, ...]],
+) -> tuple[Resolver, ...]:
+    """Return the resolvers that learned edges show, in a stable order. ``addresses`` are those of nodes as servers."""
+    clients: dict[tuple[str, Peer, int], set[str]] = {}
+    workloads: dict[Peer, WorkloadRef | None] = {}
     for one in judged:
         edge = one.edge
         is_dns = "dns" in edge.l7 or edge.port == _DNS_PORT
-        if one.ruling is Ruling.LEARN and edge.server.workload and edge.port and is_dns and edge.protocol in _PROTOCOLS:
-            clients.setdefault((edge.server.workload, edge.port), set()).add(str(edge.client))
-    resolvers = []
-    for (workload, port), asked_by in clients.items():
-        selector = choices[workload].selector
-        if selector is not None:
-            resolvers.append(Resolver(workload=workload, selector=selector, port=port, clients=len(asked_by)))
-    return tuple(sorted(resolvers))
+        cluster = _cluster(edge.client, edge.server)
+        if one.ruling is not Ruling.LEARN or cluster is None or not (edge.port and is_dns):
+            continue
+        if edge.protocol in _PROTOCOLS and (edge.server.workload or edge.server.kind in _NODES):
+            peer = peer_of(edge.server, choices, addresses)
+            if peer is not None:
+                clients.setdefault((cluster, peer, edge.port), set()).add(str(edge.client))
+                workloads[peer] = edge.server.workload
+    found = [
+        Resolver(cluster=cluster, peer=peer, port=port, clients=len(asked_by), workload=workloads[peer])
+        for (cluster, peer, port), asked_by in clients.items()
+    ]
+    return tuple(sorted(found, key=_order))
+
+
+def _order(resolver: Resolver) -> tuple[str, str, int]:
+    """Return a total order of the resolvers of one run."""
+    return resolver.cluster, repr(resolver.peer), resolver.port
+
+
+def _cluster(client: Endpoint, server: Endpoint) -> str | None:
+    """Return the cluster that an edge is in: a workload's; None when neither end is one."""
+    for end in (server, client):
+        if end.workload is not None:
+            return end.workload.cluster
+    return None
 
 
 def dns_additions(workload: WorkloadRef, allows: Iterable[Allow], resolvers: tuple[Resolver, ...]) -> tuple[Allow, ...]:
@@ -57,20 +86,18 @@ def dns_additions(workload: WorkloadRef, allows: Iterable[Allow], resolvers: tup
     resolver that most clients of its cluster ask. Nothing is added when no resolver is known.
     """
     near = [
-        resolver
-        for resolver in resolvers
-        if resolver.workload.cluster == workload.cluster and resolver.workload != workload
+        resolver for resolver in resolvers if resolver.cluster == workload.cluster and resolver.workload != workload
     ]
     given = {(allow.peer, allow.protocol, port) for allow in allows for port in allow.ports}
     used = [
         resolver
         for resolver in near
-        if any((WorkloadPeer(selector=resolver.selector), protocol, resolver.port) in given for protocol in _PROTOCOLS)
+        if any((resolver.peer, protocol, resolver.port) in given for protocol in _PROTOCOLS)
     ]
-    chosen = used or sorted(near, key=lambda resolver: (-resolver.clients, resolver))[:1]
+    chosen = used or sorted(near, key=lambda resolver: (-resolver.clients, _order(resolver)))[:1]
     additions = []
     for resolver in chosen:
-        peer = WorkloadPeer(selector=resolver.selector)
+        peer = resolver.peer
         for protocol in _PROTOCOLS:
             if (peer, protocol, resolver.port) not in given:
                 why = _USED[protocol] if used else "no look-up was seen, and names must still resolve"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import networkx as nx
 
 from discovery.learn.declared import api_server_of, unseen_calls, unseen_routes, unseen_runs, with_calls
 from discovery.learn.dns import Resolver, dns_additions, find_resolvers
+from discovery.learn.exposed import with_exposed
 from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
 from discovery.learn.mesh import as_seen_by_policy, find_meshes, refuse, with_mesh
@@ -26,7 +27,7 @@ from discovery.learn.system import is_system
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Evidence, Protocol
 from discovery.model.intent import Allow, CidrPeer, Origin, Peer, PolicyIntent
-from discovery.model.inventory import DeclaredCall, DeclaredRun
+from discovery.model.inventory import DeclaredCall, DeclaredExposure, DeclaredRun
 from discovery.model.mesh import MeshSign
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, WorkloadRef, WorkloadVersion
@@ -62,15 +63,18 @@ class Subjects:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What is known beside the flows: ``calls`` of the API server, ``routes`` of ingresses, gateways and monitors, and
-    ``runs`` of CronJobs that objects of the cluster declare, ``meshes`` that
-    an inventory shows (None: no member), and whether the sources show labels at all.
+    """What is known beside the flows: ``calls`` of the API server, ``routes`` of ingresses, gateways and monitors,
+    ``exposures`` of Services and ``runs`` of CronJobs that objects of the cluster declare, ``meshes`` that
+    an inventory shows (None: no member), ``addresses`` of nodes and the API server, and whether the sources show labels
+    at all.
     """
 
     calls: tuple[DeclaredCall, ...] = ()
     routes: tuple[DeclaredCall, ...] = ()
+    exposures: tuple[DeclaredExposure, ...] = ()
     runs: tuple[DeclaredRun, ...] = ()
     meshes: Mapping[WorkloadRef, MeshSign | None] = field(default_factory=dict)
+    addresses: Mapping[EndpointKind, tuple[str, ...]] = field(default_factory=dict)
     labels_shown: bool = True
 
 
@@ -93,14 +97,14 @@ def learn(
     nodes = NodeAddresses.of(given)
     split = [piece for edge in given for piece in split_external(edge, nodes)]
     explicit_denies |= {piece for edge in explicit_denies for piece in split_external(edge, nodes)}
-    addresses = {direction: entity_addresses(split, direction) for direction in Direction}
+    addresses = {direction: entity_addresses(split, direction, told.addresses) for direction in Direction}
     judged = tuple(
         _selectable(_present(_judge(edge, options, explicit_denies), subjects.gone), choices) for edge in split
     )
     meshes = find_meshes(known, judged, told.meshes, choices)
     judged = tuple(_as_written(as_seen_by_policy(one, meshes), options) for one in judged)
     graph = build_graph(judged, choices)
-    resolvers = find_resolvers(judged, choices)
+    resolvers = find_resolvers(judged, choices, addresses[Direction.EGRESS])
     intents: list[PolicyIntent] = []
     diagnostics: list[Diagnostic] = []
     for workload, choice in choices.items():
@@ -117,8 +121,10 @@ def learn(
             intents.append(intent)
     api_server = api_server_of(judged, addresses[Direction.INGRESS].get(EndpointKind.KUBE_APISERVER, ()))
     intents = [with_calls(_open_resolver(intent, resolvers), told.calls, api_server) for intent in intents]
+    known_nodes = told.addresses.get(EndpointKind.REMOTE_NODE, ())
+    intents = [with_exposed(intent, told.exposures, known_nodes) for intent in intents]
     diagnostics += unseen_calls((call for call in told.calls if subjects.take(call.workload)), judged)
-    diagnostics += unseen_routes((route for route in told.routes if subjects.take(route.workload)), judged)
+    diagnostics += unseen_routes((one for one in _leading(told) if subjects.take(one.workload)), judged)
     diagnostics += unseen_runs((run for run in told.runs if subjects.take(run.workload)), judged)
     intents, unproven = refuse(
         [with_mesh(intent, meshes) for intent in intents], _learned_of(judged), meshes, enforce=options.enforce
@@ -132,6 +138,13 @@ def learn(
         graph=graph,
         diagnostics=tuple(sorted(set(diagnostics), key=_diagnostic_order)),
     )
+
+
+def _leading(told: Told) -> Iterator[DeclaredCall]:
+    """Yield what leads to ports of workloads: routes, and Services for clients outside of the cluster."""
+    yield from told.routes
+    for one in told.exposures:
+        yield DeclaredCall(workload=one.workload, protocol=one.protocol, port=one.port, declared_by=one.declared_by)
 
 
 def _open_resolver(intent: PolicyIntent, resolvers: tuple[Resolver, ...]) -> PolicyIntent:

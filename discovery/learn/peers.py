@@ -14,12 +14,15 @@ from discovery.model.mesh import AMBIENT_PROBES
 from discovery.model.workload import EndpointKind, WorkloadRef
 
 _NODES = (EndpointKind.HOST, EndpointKind.REMOTE_NODE, EndpointKind.KUBE_APISERVER)
+_LINK_LOCAL_4 = "169.254."
 _LINK_LOCAL = re.compile(r"fe[89ab][0-9a-f]:|169\.254\.")
 
 
 # Where pods and nodes usually live: RFC 1918, RFC 6598 (shared), RFC 4193 (unique local).
 _PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
 
+
+NO_ADDRESSES: Mapping[EndpointKind, tuple[str, ...]] = {}
 
 # Client addresses are personal data: what people review names these prefixes in their place.
 CLIENT_PREFIX = {4: 24, 6: 48}
@@ -65,12 +68,25 @@ def split_external(edge: Edge, nodes: NodeAddresses) -> tuple[Edge, ...]:
 
     Sources report a node as "world" where they do not know it; a CIDR rule for a node never matches on Cilium.
     A node that is only known as "host" is another node to somebody, so it becomes remote-node.
-    Link-local addresses of nodes go: on every link they mean another machine, so no rule may name them.
+    Link-local addresses of nodes go: on every link they mean another machine, so no rule may name them. Only what a
+    pod's own node serves on one (NodeLocal DNS) stays, as an edge of its own.
     """
-    pieces = [replace(edge, client=_routable(edge.client), server=_routable(edge.server))]
+    pieces = [
+        replace(piece, client=_routable(piece.client), server=_routable(piece.server)) for piece in _split_served(edge)
+    ]
     for side in ("client", "server"):
         pieces = [piece for one in pieces for piece in _split_side(one, side, nodes)]
     return tuple(pieces)
+
+
+def _split_served(edge: Edge) -> list[Edge]:
+    """Return what a pod's own node serves on link-local IPv4 addresses apart from what it serves on others."""
+    end = edge.server
+    served = tuple(address for address in end.addresses if address.startswith(_LINK_LOCAL_4))
+    rest = tuple(address for address in end.addresses if not address.startswith(_LINK_LOCAL_4))
+    if end.kind is not EndpointKind.HOST or not served or not rest:
+        return [edge]
+    return [replace(edge, server=replace(end, addresses=part, distinct_addresses=len(part))) for part in (served, rest)]
 
 
 def _routable(end: Endpoint) -> Endpoint:
@@ -132,16 +148,26 @@ def peer_of(
     entity = end.kind.entity
     if entity is None:
         return None
+    if is_served_locally(end):
+        return EntityPeer(entity=entity, addresses=end.addresses)
     return EntityPeer(entity=entity, addresses=entity_addresses.get(end.kind, ()) if end.kind in _NODES else ())
 
 
-def entity_addresses(edges: Iterable[Edge], direction: Direction) -> dict[EndpointKind, tuple[str, ...]]:
+def is_served_locally(end: Endpoint) -> bool:
+    """Say whether an end is what a pod's own node serves on link-local addresses alone: the same on every node."""
+    local = bool(end.addresses) and all(address.startswith(_LINK_LOCAL_4) for address in end.addresses)
+    return end.kind is EndpointKind.HOST and local
+
+
+def entity_addresses(
+    edges: Iterable[Edge], direction: Direction, known: Mapping[EndpointKind, tuple[str, ...]] = NO_ADDRESSES
+) -> dict[EndpointKind, tuple[str, ...]]:
     """Return the addresses that each kind of node was seen with in one role: as clients of ingress, as servers of
-    egress. A rule by address names all of them.
+    egress; with those that are ``known`` of a kind that was seen. A rule by address names all of them.
     """
     found: dict[EndpointKind, set[str]] = {}
     for edge in edges:
         end = edge.client if direction is Direction.INGRESS else edge.server
-        if end.kind in _NODES and end.exact:
-            found.setdefault(end.kind, set()).update(end.addresses)
+        if end.kind in _NODES and end.exact and not is_served_locally(end):
+            found.setdefault(end.kind, set(known.get(end.kind, ()))).update(end.addresses)
     return {kind: tuple(sorted(addresses)) for kind, addresses in found.items()}

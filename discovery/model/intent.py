@@ -32,6 +32,7 @@ class Origin(StrEnum):
     DNS = "dns"
     API_SERVER = "api-server"
     MESH = "mesh"
+    SERVICE = "service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

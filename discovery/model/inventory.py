@@ -6,9 +6,12 @@ Times are microseconds since 1970 UTC. Addresses are canonical text.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from discovery.model.mesh import Mesh
 from discovery.model.workload import Labels, WorkloadRef
+
+API_SERVER_SERVICE = ("default", "kubernetes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -111,6 +114,39 @@ class Template:
     probes: tuple[int, ...] = ()
 
 
+class ExposureKind(StrEnum):
+    """The types of Services that take clients from outside of the cluster at an address of a node or load balancer."""
+
+    NODE_PORT = "NodePort"
+    LOAD_BALANCER = "LoadBalancer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Exposure:
+    """How a Service takes clients from outside. ``local``: externalTrafficPolicy Local, which keeps the address of the
+    client; otherwise any node forwards, and the pod may see that node's address. ``ranges`` are the client prefixes
+    that the load balancer lets in (empty: all).
+    """
+
+    kind: ExposureKind
+    local: bool
+    ranges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class DeclaredExposure:
+    """A port of a workload's pods that a Service exposes to clients outside of the cluster. ``families`` are the IP
+    versions of the Service.
+    """
+
+    workload: WorkloadRef
+    protocol: str
+    port: int
+    declared_by: str
+    exposure: Exposure
+    families: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePort:
     """One port of a Service. ``target`` is a number, or the name of a container port."""
@@ -126,7 +162,7 @@ class Service:
     """One Service. ``addresses`` are those that clients use: cluster IPs, external IPs, load balancers.
 
     ``selector`` is None when the Service has none; ``backends`` are then the addresses of its EndpointSlices, with
-    the number of each named port.
+    the number of each named port. ``exposure`` is None for a Service that only the cluster reaches.
     """
 
     namespace: str
@@ -136,6 +172,7 @@ class Service:
     ports: tuple[ServicePort, ...]
     created: int
     backends: tuple[tuple[str, str, int], ...] = ()
+    exposure: Exposure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +202,22 @@ class Inventory:
     namespaces: dict[str, Labels] = field(default_factory=dict)
     versions: dict[str, tuple[int, int]] = field(default_factory=dict)
     taken: int = 0
+
+    @property
+    def node_addresses(self) -> tuple[str, ...]:
+        """Return the addresses of all nodes, sorted."""
+        return tuple(sorted({address for node in self.nodes for address in node.addresses}))
+
+    @property
+    def api_servers(self) -> tuple[str, ...]:
+        """Return the addresses of the API server: the endpoints of the Service default/kubernetes, sorted."""
+        found = {
+            address
+            for service in self.services
+            if (service.namespace, service.name) == API_SERVER_SERVICE
+            for address, _, _ in service.backends
+        }
+        return tuple(sorted(found))
 
     @property
     def members(self) -> tuple[Pod | Template, ...]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from collectors.inventory import read_inventory
 from discovery.model.errors import InputError
-from discovery.model.inventory import Inventory, NamedPort, Pod, ServicePort
+from discovery.model.inventory import Exposure, ExposureKind, Inventory, NamedPort, Pod, ServicePort
 from discovery.model.workload import Labels
 
 _CREATED = "2026-11-01T00:00:00Z"
@@ -345,3 +345,30 @@ def test_routes_and_schedules_are_read(tmp_path: Path) -> None:
         ("ServiceMonitor shop/all", "web", "metrics"),
     ]
     assert [(one.name, one.schedule) for one in found.schedules] == [("nightly", "0 3 * * *")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"type": "ClusterIP", "externalTrafficPolicy": "Local"}, None),
+        ({"type": "ExternalName", "externalName": "db.example"}, None),
+        ({"type": "NodePort"}, Exposure(kind=ExposureKind.NODE_PORT, local=False)),
+        ({"type": "NodePort", "externalTrafficPolicy": "Local"}, Exposure(kind=ExposureKind.NODE_PORT, local=True)),
+        (
+            {"type": "LoadBalancer", "loadBalancerSourceRanges": ["203.0.113.7/24", " 198.51.100.0/24 "]},
+            Exposure(kind=ExposureKind.LOAD_BALANCER, local=False, ranges=("198.51.100.0/24", "203.0.113.0/24")),
+        ),
+    ],
+)
+def test_how_a_service_takes_clients_from_outside(
+    tmp_path: Path, spec: dict[str, Any], expected: Exposure | None
+) -> None:
+    """Its type, whether it keeps client addresses, and the ranges of a load balancer in canonical form."""
+    assert _read(tmp_path, _object("Service", "web", spec=spec)).services[0].exposure == expected
+
+
+def test_a_source_range_that_is_none_is_an_error(tmp_path: Path) -> None:
+    """A load balancer whose ranges cannot be read would look open to everybody."""
+    spec = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["everybody"]}
+    with pytest.raises(InputError, match="everybody"):
+        _read(tmp_path, _object("Service", "web", spec=spec))

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.flows.declared import declared_calls, declared_routes, declared_runs, gone, mesh_signs
+from discovery.flows.declared import (
+    declared_calls,
+    declared_exposures,
+    declared_routes,
+    declared_runs,
+    gone,
+    mesh_signs,
+)
 from discovery.flows.resolve import workload_rows_of
 from discovery.flows.workloads import unify
-from discovery.model.inventory import Call, Inventory, NamedPort, Pod, Route, Schedule, Template
+from discovery.model.inventory import Call, Exposure, ExposureKind, Inventory, NamedPort, Pod, Route, Schedule, Template
 from discovery.model.mesh import Mesh, MeshSign
 from discovery.model.workload import Labels, WorkloadRef
 from tests.discovery.flows.objects import pod_of, port_of, service_of, template_of, us_of
@@ -157,3 +164,14 @@ def test_schedules_are_of_their_cron_jobs() -> None:
     )
     found = declared_runs(inventory, unify(workload_rows_of(inventory)).ref_of)
     assert [(str(one.workload), one.schedule) for one in found] == [("shop/report", "0 3 * * *")]
+
+
+def test_ports_that_services_expose() -> None:
+    """The ports of the pods behind a Service of type NodePort or LoadBalancer, in the families of its addresses."""
+    exposure = Exposure(kind=ExposureKind.NODE_PORT, local=True)
+    dual = service_of(port_of(8080), exposure=exposure, addresses=("10.96.0.7", "fd00:96::7"))
+    inside = service_of(port_of(9090), name="inside")
+    inventory = Inventory(cluster="default", pods=(pod_of(), pod_of("db", "10.0.0.9")), services=(dual, inside))
+    (found,) = declared_exposures(inventory, unify(workload_rows_of(inventory)).ref_of)
+    assert (str(found.workload), found.protocol, found.port, found.families) == ("shop/cart", "TCP", 8080, (4, 6))
+    assert (found.declared_by, found.exposure) == ("Service shop/cart (NodePort)", exposure)

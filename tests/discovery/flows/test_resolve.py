@@ -206,3 +206,27 @@ def test_times_are_utc() -> None:
         (us_of(START - _DAY), taken),
         (us_of(START - _DAY), us_of(START)),
     ]
+
+
+def test_the_api_server_is_where_its_service_leads() -> None:
+    """Its endpoints are the API server, a node among them included; other nodes stay nodes."""
+    inventory = Inventory(
+        cluster="default",
+        nodes=(
+            Node(name="control", addresses=("192.168.0.10",), created=1),
+            Node(name="worker", addresses=("192.168.0.11",), created=1),
+        ),
+        services=(
+            service_of(
+                port_of(6_443, 443, "https"), namespace="default", name="kubernetes", addresses=("10.96.0.1",),
+                selector=None, backends=(("192.168.0.10", "https", 6_443), ("203.0.113.9", "https", 6_443)), created=5,
+            ),
+        ),
+    )  # fmt: skip
+    assert [(one.address, one.kind, one.valid_from) for one in claims(inventory)] == [
+        ("192.168.0.10", "kube-apiserver", 5),
+        ("192.168.0.11", "remote-node", 1),
+        ("203.0.113.9", "kube-apiserver", 5),
+    ]
+    assert inventory.api_servers == ("192.168.0.10", "203.0.113.9")
+    assert inventory.node_addresses == ("192.168.0.10", "192.168.0.11")

@@ -119,3 +119,36 @@ def test_addresses_of_nodes_are_collected_over_all_edges_in_one_role() -> None:
         EndpointKind.HOST: ("10.0.0.2", "10.0.0.3"),
         EndpointKind.KUBE_APISERVER: ("10.0.0.2",),
     }
+
+
+def test_what_a_node_serves_on_a_link_local_address_is_an_edge_of_its_own() -> None:
+    """NodeLocal DNS has one address on every node: its rule names that, and rules for nodes do not."""
+    one = edge("web", other(EndpointKind.HOST, "10.0.0.1", "169.254.20.10", "fe80::1"), 53)
+    pieces = split_external(one, NodeAddresses(kinds={}))
+    assert [piece.server.addresses for piece in pieces] == [("169.254.20.10",), ("10.0.0.1",)]
+    addresses = entity_addresses(pieces, Direction.EGRESS)
+    assert addresses == {EndpointKind.HOST: ("10.0.0.1",)}
+    assert [peer_of(piece.server, {}, addresses) for piece in pieces] == [
+        EntityPeer(entity=Entity.HOST, addresses=("169.254.20.10",)),
+        EntityPeer(entity=Entity.HOST, addresses=("10.0.0.1",)),
+    ]
+
+
+def test_link_local_addresses_of_other_nodes_and_of_clients_are_nobodys() -> None:
+    """They mean another machine on every link, so no rule names them."""
+    for one in (
+        edge("web", other(EndpointKind.REMOTE_NODE, "10.0.0.1", "169.254.20.10")),
+        edge(other(EndpointKind.HOST, "10.0.0.1", "169.254.20.10"), "web"),
+    ):
+        (piece,) = split_external(one, NodeAddresses(kinds={}))
+        assert ("10.0.0.1",) in (piece.client.addresses, piece.server.addresses)
+
+
+def test_an_inventory_completes_the_addresses_of_a_kind_that_was_seen() -> None:
+    """All nodes where one was seen; no kind that was not."""
+    edges = [edge("web", other(EndpointKind.REMOTE_NODE, "10.0.0.9"))]
+    known = {EndpointKind.REMOTE_NODE: ("10.0.0.1", "10.0.0.2"), EndpointKind.HOST: ("10.0.0.1",)}
+    assert entity_addresses(edges, Direction.EGRESS, known) == {
+        EndpointKind.REMOTE_NODE: ("10.0.0.1", "10.0.0.2", "10.0.0.9")
+    }
+    assert entity_addresses(edges, Direction.INGRESS, known) == {}

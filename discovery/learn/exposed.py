@@ -1,0 +1,82 @@
+"""Clients from outside of the cluster, as the Services that expose a workload declare them.
+
+With externalTrafficPolicy Cluster any node forwards, and the pod sees that node's address; so a client that came by one
+node may come by each. A load balancer that keeps client addresses takes clients from anywhere, or from its source
+ranges: those of one window are a sample. What was never seen is listed, not allowed.
+
+Source: Kubernetes documentation, "Source IP for Services" and "Create an External Load Balancer", 1.31.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import ip_network
+
+from discovery.model.edge import Direction, Protocol
+from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, PolicyIntent
+from discovery.model.inventory import DeclaredExposure, ExposureKind
+from discovery.model.ports import PortSet
+from discovery.model.workload import Entity
+
+_ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+_NODES = (Entity.HOST, Entity.REMOTE_NODE)
+
+
+def with_exposed(intent: PolicyIntent, exposures: Iterable[DeclaredExposure], nodes: tuple[str, ...]) -> PolicyIntent:
+    """Return an isolated ingress that lets the clients of exposed ports in as their Services declare, where some were
+    seen. ``nodes`` are the addresses of all nodes that are known.
+    """
+    if intent.direction is not Direction.INGRESS or not intent.isolate:
+        return intent
+    for one in sorted(exposure for exposure in exposures if exposure.workload == intent.workload):
+        intent = _with_nodes(_with_clients(intent, one), one, nodes)
+    return intent
+
+
+def _on_port(allow: Allow, one: DeclaredExposure) -> bool:
+    """Say whether an allow is of an exposed port alone."""
+    return allow.protocol == one.protocol and allow.ports == PortSet.of(one.port)
+
+
+def _with_clients(intent: PolicyIntent, one: DeclaredExposure) -> PolicyIntent:
+    """Put what a load balancer lets in for the client prefixes that were seen inside of it."""
+    seen = [allow for allow in intent.allows if _on_port(allow, one) and isinstance(allow.peer, CidrPeer)]
+    if one.exposure.kind is not ExposureKind.LOAD_BALANCER or not seen:
+        return intent
+    prefixes = one.exposure.ranges or tuple(_ANYWHERE[family] for family in one.families)
+    if not prefixes:
+        return intent
+    where = "these ranges" if one.exposure.ranges else "anywhere"
+    added = Allow(
+        peer=CidrPeer(prefixes=prefixes), protocol=Protocol(one.protocol), ports=PortSet.of(one.port),
+        origin=Origin.SERVICE, reason=f"{one.declared_by} takes clients from {where}; some were seen",
+    )  # fmt: skip
+    kept = [allow for allow in intent.allows if allow not in seen or not _inside(allow, prefixes)]
+    return intent if added in kept else replace(intent, allows=(*kept, added))
+
+
+def _inside(allow: Allow, prefixes: tuple[str, ...]) -> bool:
+    """Say whether all prefixes of an allow are inside of others."""
+    outer = [ip_network(prefix) for prefix in prefixes]
+    return isinstance(allow.peer, CidrPeer) and all(
+        any(inner.version == one.version and inner.subnet_of(one) for one in outer)  # type: ignore[arg-type]
+        for inner in map(ip_network, allow.peer.prefixes)
+    )
+
+
+def _with_nodes(intent: PolicyIntent, one: DeclaredExposure, nodes: tuple[str, ...]) -> PolicyIntent:
+    """Let every node forward clients of a port when one did."""
+    peers = [allow.peer for allow in intent.allows if _on_port(allow, one)]
+    entities = {peer.entity for peer in peers if isinstance(peer, EntityPeer)}
+    forwarded = bool(entities & set(_NODES)) or any(isinstance(peer, CidrPeer) for peer in peers)
+    if one.exposure.local or not forwarded or Entity.REMOTE_NODE in entities:
+        return intent
+    added = Allow(
+        peer=EntityPeer(entity=Entity.REMOTE_NODE, addresses=nodes),
+        protocol=Protocol(one.protocol),
+        ports=PortSet.of(one.port),
+        origin=Origin.SERVICE,
+        reason=f"{one.declared_by} with externalTrafficPolicy Cluster: any node forwards its clients",
+    )
+    return replace(intent, allows=(*intent.allows, added))
