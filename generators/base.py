@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
 from typing import ClassVar, TypeVar
 
-from discovery.model.artifact import Artifact, Rendered
+from discovery.model.artifact import OWNER_KEY, Artifact, Rendered
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.errors import RenderError
@@ -105,7 +105,7 @@ class RenderRequest:
     """The intents to be written, for one platform and mode.
 
     ``existing_isolated`` are the workloads and directions that a policy in the cluster isolates already. ``remarks``
-    are sentences for the header of every file.
+    are sentences for the header of every file. ``owners`` are label values of the owners of workloads that have one.
     """
 
     intents: tuple[PolicyIntent, ...]
@@ -113,6 +113,7 @@ class RenderRequest:
     mode: Mode
     existing_isolated: frozenset[tuple[WorkloadRef, Direction]] = frozenset()
     remarks: tuple[str, ...] = ()
+    owners: Mapping[WorkloadRef, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +201,14 @@ def metadata(name: str, namespace: str, mode: Mode) -> dict[str, Node]:
     """Return the metadata of a manifest."""
     labels: dict[str, Node] = {"app.kubernetes.io/managed-by": MANAGED_BY, f"{MANAGED_BY}/mode": mode.value}
     return {"name": name, "namespace": namespace, "labels": labels}
+
+
+def _owned(manifest: dict[str, Node], owner: str | None) -> dict[str, Node]:
+    """Return a manifest with the label of its owner, by which all files of an owner can be found."""
+    meta = manifest["metadata"]
+    if owner is None or not isinstance(meta, dict):
+        return manifest
+    return {**manifest, "metadata": {**meta, "labels": {**meta["labels"], OWNER_KEY: owner}}}
 
 
 def chunks(items: Sequence[Item], size: int | None) -> Iterator[Sequence[Item]]:
@@ -320,7 +329,7 @@ class _Sheet:
         """Return the file of the sections."""
         writer, workload = self.writer, self.workload
         dialect = writer.capabilities.dialect
-        manifest = writer.manifest(name, self.subject, self.sections)
+        manifest = _owned(writer.manifest(name, self.subject, self.sections), writer.request.owners.get(workload))
         guide = writer.guide(name, workload.namespace, " and ".join(self.sections))
         comments = header(
             workload, str(writer.platform), writer.request.mode, guide, [*self.left_out, *writer.request.remarks]

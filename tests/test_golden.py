@@ -16,11 +16,14 @@ import pytest
 from click.testing import CliRunner
 
 from discovery.cli.main import cli
+from tests.estate import text_of
 from tests.export import Export, export
+from tests.large import Large
 
 CASES = Path(__file__).parent / "golden"
 OUTPUT = "policies"
 TERMINAL = "terminal.txt"
+LARGE = "large.jsonl"
 # It holds the digests of the other files, which are compared themselves.
 REDUNDANT = frozenset({"manifest.json"})
 
@@ -35,12 +38,14 @@ class Case:
     arguments: tuple[str, ...]
     exit_code: int
     export: Export | None = None
+    large: Large | None = None
+    keep: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Case:
-        """Read a case; every key but ``export`` is required, and no other is known."""
+        """Read a case; every key but ``export``, ``large`` and ``keep`` is required, and no other is known."""
         told = tomllib.loads((folder / "case.toml").read_text("utf-8"))
-        how = told.pop("export", None)
+        how, large, keep = told.pop("export", None), told.pop("large", None), told.pop("keep", ())
         assert set(told) == {"shows", "inputs", "arguments", "exit_code"}, folder.name
         return cls(
             folder=folder,
@@ -49,6 +54,8 @@ class Case:
             arguments=tuple(told["arguments"]),
             exit_code=told["exit_code"],
             export=None if how is None else _export_of(how),
+            large=None if large is None else Large(**large),
+            keep=tuple(keep),
         )
 
     @property
@@ -88,11 +95,15 @@ def files_of(folder: Path) -> dict[str, str]:
 def outcome(case: Case, repo: Path) -> dict[str, str]:
     """Run a case in the current folder and return what it wrote, and what it said as ``terminal.txt``."""
     inputs = [_as_exported(case, locate(case, name, repo)) for name in case.inputs]
+    if case.large is not None:
+        Path(LARGE).write_text(text_of(case.large.records()), encoding="utf-8")
+        inputs.append(LARGE)
     arguments = [argument.replace("CASE", str(case.folder)) for argument in case.arguments]
     result = CliRunner().invoke(cli, ["suggest", *inputs, "-o", OUTPUT, "--workers", "0", *arguments])
     assert result.exit_code == case.exit_code, result.output
     written = files_of(Path(OUTPUT)) if Path(OUTPUT).exists() else {}
-    return {name: text for name, text in written.items() if name not in REDUNDANT} | {TERMINAL: result.output}
+    kept = {name: text for name, text in written.items() if name not in REDUNDANT} | {TERMINAL: result.output}
+    return {name: text for name, text in kept.items() if not case.keep or name in case.keep}
 
 
 def _export_of(told: dict[str, Any]) -> Export:
@@ -142,3 +153,11 @@ def test_half_of_the_cases_are_real_captures() -> None:
     assert len(cases) >= 10
     assert 2 * sum(case.is_real() for case in cases) >= len(cases)
     assert all(case.shows.strip().endswith(".") for case in cases)
+
+
+def test_the_summary_of_a_large_estate_is_short() -> None:
+    """At 2,000 workloads the summary has at most 200 lines, and all that was asked to be kept is compared."""
+    case = Case.read(CASES / "large-estate")
+    assert case.large == Large(workloads=2_000, namespaces=50)
+    assert len((case.expected / "summary.md").read_text("utf-8").splitlines()) <= 200
+    assert sorted(files_of(case.expected)) == sorted(case.keep)

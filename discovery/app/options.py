@@ -40,6 +40,7 @@ class SuggestOptions:
     platforms: dict[Dialect, Platform] = field(default_factory=lambda: parse_platforms([]))
     existing: Path | None = None
     inventory: tuple[Path, ...] = ()
+    owners: Path | None = None
     since: datetime | None = None
     until: datetime | None = None
     cluster: str = "default"

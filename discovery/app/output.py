@@ -65,11 +65,16 @@ def stage(folder: Path, texts: Mapping[str, str]) -> Path:
     staging = folder / _STAGING
     if staging.exists():
         shutil.rmtree(staging)
+    stage_more(staging, texts)
+    return staging
+
+
+def stage_more(staging: Path, texts: Mapping[str, str]) -> None:
+    """Write further files below a staging folder."""
     for name, text in texts.items():
         target = staging / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, "utf-8")
-    return staging
 
 
 def read_staged(staging: Path, names: list[str]) -> dict[str, str]:

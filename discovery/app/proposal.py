@@ -8,8 +8,10 @@ from pathlib import Path
 from discovery.app.evidence import Evidence
 from discovery.app.existing import Existing, read_existing
 from discovery.app.options import SuggestOptions
-from discovery.app.output import Written, publish, read_staged, stage
-from discovery.app.report import evidence_files, summary_json, summary_markdown
+from discovery.app.output import Written, publish, read_staged, stage, stage_more
+from discovery.app.owners import Owners, owner_labels, read_owners
+from discovery.app.records import evidence_files, summary_json
+from discovery.app.report import summary_pages
 from discovery.app.words import describe_incomplete, duration
 from discovery.flows.declared import (
     declared_calls,
@@ -28,9 +30,9 @@ from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.errors import IncompleteInputError, ReadBackError
-from discovery.model.intent import Dialect, Mode
+from discovery.model.intent import Mode
 from discovery.model.inventory import Inventory
-from discovery.model.platform import detect_platforms
+from discovery.model.platform import Platform, detect_platforms
 from discovery.model.workload import EndpointKind, WorkloadRef
 from discovery.verify.read import read_policies
 from discovery.verify.readback import check, covers
@@ -50,6 +52,7 @@ class Suggestion:
     existing: Existing
     workloads: Workloads
     inventory: Inventory | None
+    owners: Owners | None
     options: SuggestOptions
     written: Written
     diagnostics: tuple[Diagnostic, ...]
@@ -70,6 +73,7 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
     _check_usable(evidence.completeness)
     if evidence.inventory is not None:
         options = replace(options, platforms=detect_platforms(options.platforms, evidence.inventory.versions))
+    owners = read_owners(options.owners) if options.owners is not None else None
     options.progress("learning", 0, 3)
     existing = read_existing(options.existing, evidence.edges, evidence.workloads.versions)
     learned = learn(
@@ -87,7 +91,10 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
     )
     options.progress("learning", 1, 3)
     isolated = existing.isolated if options.existing is not None else evidence.governed
-    rendered = tuple(_render(learned, dialect, options, isolated, _remarks(evidence)) for dialect in options.dialects)
+    rendered = tuple(
+        _render(learned, options.platforms[dialect], options, isolated, _remarks(evidence), owners)
+        for dialect in options.dialects
+    )
     options.progress("learning", 2, 3)
     diagnostics = tuple(
         dict.fromkeys(
@@ -101,7 +108,7 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
     )
     suggestion = Suggestion(
         folder=folder, learned=learned, rendered=rendered, completeness=evidence.completeness, profile=evidence.profile,
-        existing=existing, workloads=evidence.workloads, inventory=evidence.inventory, options=options,
+        existing=existing, workloads=evidence.workloads, inventory=evidence.inventory, owners=owners, options=options,
         written=Written(written=(), unchanged=(), retired=()), diagnostics=diagnostics,
     )  # fmt: skip
     return _write(suggestion)
@@ -147,10 +154,11 @@ def _gone(evidence: Evidence) -> frozenset[WorkloadRef]:
 
 def _render(
     learned: Learned,
-    dialect: Dialect,
+    platform: Platform,
     options: SuggestOptions,
     isolated: frozenset[tuple[WorkloadRef, Direction]],
     remarks: tuple[str, ...],
+    owners: Owners | None,
 ) -> Rendered:
     """Render one dialect. What is isolated already matters only to forms that would open traffic there."""
     from generators import render
@@ -159,10 +167,11 @@ def _render(
     return render(
         RenderRequest(
             intents=learned.intents,
-            platform=options.platforms[dialect],
+            platform=platform,
             mode=options.mode,
             existing_isolated=isolated,
             remarks=remarks,
+            owners={} if owners is None else owner_labels(owners, {intent.workload for intent in learned.intents}),
         )
     )
 
@@ -231,9 +240,8 @@ def _write(suggestion: Suggestion) -> Suggestion:
             hint=f"nothing was published; the files are in {staging}: please report this",
         )
     suggestion = replace(suggestion, diagnostics=tuple(dict.fromkeys((*suggestion.diagnostics, *found))))
-    summaries = {"summary.md": summary_markdown(suggestion), "summary.json": summary_json(suggestion)}
-    for name, text in summaries.items():
-        (staging / name).write_text(text, "utf-8")
+    summaries = {**summary_pages(suggestion), "summary.json": summary_json(suggestion)}
+    stage_more(staging, summaries)
     written = publish(suggestion.folder, staging, [*texts, *summaries])
     suggestion.options.progress("learning", 3, 3)
     return replace(suggestion, written=written)

@@ -75,6 +75,12 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written un
     help="Objects of the cluster from kubectl get ... -A -o yaml (or json); may be repeated.",
 )
 @click.option(
+    "--owners",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Who owns which workload, one PATTERN OWNER per line (shop/* @acme/shop): a page and a label per owner.",
+)
+@click.option(
     "--platform",
     "platforms",
     multiple=True,
@@ -108,6 +114,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
     namespaces: tuple[str, ...],
     existing: Path | None,
     inventory: tuple[Path, ...],
+    owners: Path | None,
     platforms: tuple[str, ...],
     since: datetime | None,
     until: datetime | None,
@@ -139,6 +146,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
             namespaces=namespaces,
             existing=existing,
             inventory=inventory,
+            owners=owners,
             platforms=parse_platforms(platforms),
             since=since,
             until=until,

@@ -95,7 +95,7 @@ def unseen_routes(routes: Iterable[DeclaredCall], judged: Iterable[Judged]) -> l
     }
     return [
         Diagnostic(
-            code="declared-unseen",
+            code="route-unseen",
             level=Level.WARNING,
             subject=str(route.workload),
             message=f"{route.declared_by} leads to {route.protocol}/{route.port}, which nothing reached in this window",
@@ -111,7 +111,7 @@ def unseen_runs(runs: Iterable[DeclaredRun], judged: Iterable[Judged]) -> list[D
     active = {end.workload for one in judged for end in (one.edge.client, one.edge.server)}
     return [
         Diagnostic(
-            code="declared-unseen",
+            code="run-unseen",
             level=Level.WARNING,
             subject=str(run.workload),
             message=f"it runs at {run.schedule!r}, and this window shows none of its traffic",

@@ -11,6 +11,9 @@ from discovery.model.intent import Dialect, Mode
 from discovery.model.platform import Platform
 from discovery.model.workload import WorkloadRef
 
+# The label by which all manifests of one owner are found.
+OWNER_KEY = "policy-discovery/owner"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:

@@ -6,48 +6,29 @@ import json
 import re
 import unicodedata
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
 
-from discovery.app.options import SuggestOptions
+from discovery.app.merging import rollback
+from discovery.app.owners import Owners
 from discovery.app.proposal import Suggestion
-from discovery.app.report import ROLLBACK, evidence_files, peer_json, safe, summary_json, summary_markdown
-from discovery.app.suggest import suggest
-from discovery.learn.judge import EXPLANATIONS, Judged, Options, Ruling, judge
+from discovery.app.records import evidence_files, summary_json
+from discovery.app.report import MAX_LINES, summary_pages
+from discovery.learn.judge import EXPLANATIONS, Judged, Options, judge
+from discovery.model.capture import Absence, Aspect, Shows
 from discovery.model.completeness import Completeness, Rejected
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Establishment, EvidenceClass, Verdict
-from discovery.model.intent import CidrPeer, EntityPeer, Mode, WorkloadPeer
-from discovery.model.workload import Entity, Labels, Selector
+from discovery.model.intent import Mode
+from tests.discovery.app.suggestions import with_judged
 from tests.discovery.learn.builders import edge, outside, pod
-from tests.strategies import HOSTILE, hostile_text
+from tests.strategies import HOSTILE
 
 
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Suggestion:
-    """Suggest policies for the sample once."""
-    return suggest(
-        repo / "sample_flows" / "shop-hubble.jsonl", tmp_path_factory.mktemp("out"), SuggestOptions(workers=0)
-    )
-
-
-def with_judged(sample: Suggestion, *judged: Judged) -> Suggestion:
-    """Return the sample with other rulings."""
-    return replace(sample, learned=replace(sample.learned, judged=judged))
-
-
-@given(hostile_text())
-def test_hostile_text_stays_inside_its_code_span(text: str) -> None:
-    """No control, bidi, backtick or pipe: the span cannot be left, the table not broken, the reader not fooled."""
-    shown = safe(text)
-    assert shown.startswith("`")
-    assert shown.endswith("`")
-    assert not set(shown[1:-1]) & {"`", "|", "\n", "\r"}
-    assert not [char for char in shown if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
-    assert len(shown) <= 162
+def summary_markdown(suggestion: Suggestion) -> str:
+    """Return the summary of a suggestion."""
+    return summary_pages(suggestion)["summary.md"]
 
 
 def test_the_sections_come_in_the_order_of_risk(sample: Suggestion) -> None:
@@ -55,6 +36,7 @@ def test_the_sections_come_in_the_order_of_risk(sample: Suggestion) -> None:
     found = re.findall(r"^## (.+)$", summary_markdown(sample), re.MULTILINE)
     assert found == [
         "Input",
+        "Namespaces",
         "1. Newly isolated directions",
         "2. World exposure",
         "3. Rules with little evidence",
@@ -62,6 +44,7 @@ def test_the_sections_come_in_the_order_of_risk(sample: Suggestion) -> None:
         "5. Not learned, on purpose",
         "6. Findings",
         "Next",
+        "If this is merged now",
     ]
 
 
@@ -77,7 +60,7 @@ def test_the_roll_back_is_one_command_per_dialect_that_was_written(sample: Sugge
     """Exactly the dialects with files, by the label that all files carry."""
     text = summary_markdown(sample)
     for one in sample.rendered:
-        command = ROLLBACK[one.platform.dialect.value]
+        command = rollback(one.platform)
         assert (command in text) == bool(one.artifacts)
         assert command.endswith("-l app.kubernetes.io/managed-by=policy-discovery")
     assert "kubectl delete" not in summary_markdown(replace(sample, rendered=()))
@@ -186,15 +169,6 @@ def test_the_sections_hold_what_touches_the_namespaces_asked_for(sample: Suggest
     assert listed(*found.values(), foreign, namespaces=("shop",)) == listed(*found.values(), namespaces=("shop",))
 
 
-def test_the_json_summary_and_the_evidence_hold_everything(sample: Suggestion) -> None:
-    """The namespaces limit what is shown to a reviewer, never what is recorded."""
-    one = judge(edge(pod("one", namespace="pay"), pod("two", namespace="pay"), verdict=Verdict.DENIED), Options())
-    given = with_judged(sample, one)
-    limited = replace(given, options=replace(given.options, namespaces=("shop",)))
-    assert summary_json(limited) == summary_json(given)
-    assert evidence_files(limited) == evidence_files(given)
-
-
 def test_long_tables_are_cut_and_say_where_the_rest_is(sample: Suggestion) -> None:
     """A reviewer is not drowned; nothing is hidden either."""
     many = [judge(edge(pod(f"w{number:03}"), "db", None), Options()) for number in range(60)]
@@ -204,50 +178,75 @@ def test_long_tables_are_cut_and_say_where_the_rest_is(sample: Suggestion) -> No
     assert len(json.loads(evidence_files(with_judged(sample, *many))["evidence/review.json"])) == 60
 
 
-def test_evidence_lies_beside_every_rule(sample: Suggestion) -> None:
-    """One file per workload with a policy, each rule with its id, counts and times."""
-    files = evidence_files(sample)
-    assert set(files) == {f"evidence/{one.workload.key}.json" for one in sample.learned.intents} | {
-        "evidence/review.json"
-    }
-    rules = [
-        rule
-        for name, text in files.items()
-        if name != "evidence/review.json"
-        for direction in json.loads(text)["directions"]
-        for rule in direction["rules"]
+def test_no_run_makes_the_summary_longer_than_two_hundred_lines(sample: Suggestion) -> None:
+    """Every list at once longer than anybody reads: namespaces, owners, edges of each ruling, findings, losses."""
+    told: tuple[dict[str, Any], ...] = (
+        {}, {"evidence_class": EvidenceClass.NONE}, {"verdict": Verdict.DENIED}, {"verdict": Verdict.AUDIT},
+        {"verdict": Verdict.FAULT}, {"establishment": Establishment.REFUSED}, {"verdict": Verdict.UNKNOWN},
+    )  # fmt: skip
+    judged = [
+        judge(
+            edge(pod(f"w{number}", namespace=f"n{number % 60}"), outside("192.0.2.1"), number + 1, **changes), Options()
+        )
+        for number in range(300)
+        for changes in told
     ]
-    assert len(rules) == sum(len(one.allows) for one in sample.learned.intents)
-    assert all(("evidence" in rule) == (rule["origin"] == "observed") for rule in rules)
-    assert all(re.fullmatch(r"[0-9a-f]{8}", rule["id"]) for rule in rules)
-    kept = [one for one in sample.learned.judged if one.ruling is not Ruling.LEARN]
-    assert len(json.loads(files["evidence/review.json"])) == len(kept)
+    intents = tuple(
+        replace(one, workload=replace(one.workload, namespace=f"n{number}"), isolate=False, reasons=("x",))
+        for number in range(60)
+        for one in sample.learned.intents
+    )
+    findings = tuple(
+        Diagnostic(code=f"code-{number}", level=Level.ERROR, subject=f"n{number}/web", message="m", hint="h")
+        for number in range(300)
+    )
+    rejected = tuple(Rejected(file="f", line=number, reason="r") for number in range(300))
+    many = tuple(str(number) for number in range(300))
+    absence = Absence(source="hubble", aspect=Aspect.DROPS, shows=Shows.NO, setting="x")
+    huge = replace(
+        with_judged(sample, *judged),
+        diagnostics=findings,
+        completeness=Completeness(rows_read=1, rows_rejected=300, rejected=rejected, truncated=many, masked=many),
+        profile=replace(sample.profile, absences=(absence,) * 60),
+        owners=Owners(lines=tuple((f"n{number}", f"team-{number}") for number in range(60))),
+    )
+    huge = replace(huge, learned=replace(huge.learned, intents=intents))
+    pages = summary_pages(huge)
+    lines = pages["summary.md"].splitlines()
+    assert len(lines) <= MAX_LINES == 200
+    assert sum(line.startswith("... and ") for line in lines) >= 6
+    assert len([name for name in pages if name.startswith("namespaces/")]) == 60
+    assert len([name for name in pages if name.startswith("owners/")]) == 60
 
 
-def test_the_json_summary_agrees_with_the_run(sample: Suggestion) -> None:
-    """Counts, files and findings are those of the run."""
-    found = json.loads(summary_json(sample))
-    assert sum(found["counts"].values()) == len(sample.learned.judged)
-    assert found["files"] == {
-        one.platform.dialect.value: [item.path for item in one.artifacts] for one in sample.rendered
-    }
-    assert [item["code"] for item in found["diagnostics"]] == [item.code for item in sample.diagnostics]
+def test_each_page_ends_with_what_breaks_and_the_command_that_takes_it_back(sample: Suggestion) -> None:
+    """Of its own namespace alone; the summary of everything."""
+    pages = summary_pages(sample)
+    namespaces = {one.workload.namespace for one in sample.learned.intents}
+    assert set(pages) == {"summary.md"} | {f"namespaces/{name}.md" for name in namespaces}
+    for name, text in pages.items():
+        last = text.rpartition("\n## ")[2]
+        assert last.startswith("If this is merged now\n")
+        where = "-A" if name == "summary.md" else f"-n {name.removeprefix('namespaces/').removesuffix('.md')}"
+        commands = [line for line in last.splitlines() if line.startswith("kubectl delete ")]
+        assert commands
+        assert all(f" {where} -l " in command for command in commands)
 
 
-def test_peers_as_data() -> None:
-    """Each kind of peer has its own fields."""
-    selector = Selector(cluster="c", namespace="shop", labels=Labels.of({"app": "web"}), service_account="sa")
-    assert peer_json(CidrPeer(prefixes=("192.0.2.0/31",), names=("a",))) == {
-        "cidrs": ["192.0.2.0/31"],
-        "names": ["a"],
-        "clientPrefixes": False,
-    }
-    assert peer_json(EntityPeer(entity=Entity.HOST, addresses=("10.0.0.1",))) == {
-        "entity": "host",
-        "addresses": ["10.0.0.1"],
-    }
-    assert peer_json(WorkloadPeer(selector=selector)) == {
-        "namespace": "shop",
-        "labels": {"app": "web"},
-        "serviceAccount": "sa",
-    }
+def test_an_edge_between_two_namespaces_is_on_both_pages(sample: Suggestion) -> None:
+    """Both teams have to know of it; nobody else does."""
+    one = judge(edge(pod("cart"), pod("postgres", namespace="data"), evidence_class=EvidenceClass.NONE), Options())
+    pages = summary_pages(with_judged(sample, one))
+    assert {name for name, text in pages.items() if str(one.edge) in text} == {
+        "summary.md", "namespaces/shop.md", "namespaces/data.md",
+    }  # fmt: skip
+
+
+def test_owners_have_pages_and_a_label_of_their_own(sample: Suggestion) -> None:
+    """The command of an owner's page names the label; workloads of nobody have a page without a command."""
+    owned = replace(sample, owners=Owners(lines=(("shop", "@acme/shop"),)))
+    pages = summary_pages(owned)
+    assert {name for name in pages if name.startswith("owners/")} == {"owners/acme-shop.md", "owners/unowned.md"}
+    assert " -A -l policy-discovery/owner=acme-shop\n" in pages["owners/acme-shop.md"]
+    assert "kubectl delete" not in pages["owners/unowned.md"]
+    assert "[`@acme/shop`](owners/acme-shop.md)" in pages["summary.md"]

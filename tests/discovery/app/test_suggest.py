@@ -37,6 +37,7 @@ def test_the_folder_holds_what_the_contract_says(sample: Suggestion) -> None:
         "calico",
         "kubernetes",
         "evidence",
+        "namespaces",
         "summary.md",
         "summary.json",
         "manifest.json",

@@ -102,7 +102,7 @@ def test_unseen_routes_are_listed() -> None:
     told = DeclaredCall(workload=HOOK, protocol="TCP", port=10_250, declared_by="Ingress shop/x")
     assert unseen_routes([told], [_arrival()]) == []
     (found,) = unseen_routes([told, told], [])
-    assert (found.code, found.subject) == ("declared-unseen", "shop/hook")
+    assert (found.code, found.subject) == ("route-unseen", "shop/hook")
     assert "Ingress shop/x leads to TCP/10250" in found.message
 
 
@@ -111,5 +111,5 @@ def test_unseen_runs_are_listed() -> None:
     run = DeclaredRun(workload=HOOK, schedule="0 3 * * *")
     assert unseen_runs([run], [_arrival()]) == []
     (found,) = unseen_runs([run, run], [])
-    assert (found.code, found.subject) == ("declared-unseen", "shop/hook")
+    assert (found.code, found.subject) == ("run-unseen", "shop/hook")
     assert "'0 3 * * *'" in found.message
