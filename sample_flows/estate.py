@@ -441,6 +441,48 @@ _ALL = (
         ("node-c", "10.244.2.72", "596474b58d", "l5hsd"),
     ),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostNetwork:
+    """A DaemonSet in the network of its nodes: to policies it is the node. ``ports`` are (name, number, protocol)."""
+
+    namespace: str
+    name: str
+    container: str
+    image: str
+    labels: dict[str, str]
+    ports: tuple[tuple[str, int, str], ...] = ()
+    control_plane: bool = False
+
+
+HOST_NETWORK = (
+    HostNetwork(
+        namespace="kube-system",
+        name="cilium",
+        container="cilium-agent",
+        image="quay.io/cilium/cilium:v1.18.2",
+        labels={"k8s-app": "cilium"},
+        control_plane=True,
+    ),
+    HostNetwork(
+        namespace="kube-system",
+        name="node-local-dns",
+        container="node-cache",
+        image="registry.example/kube-system/node-cache:1",
+        labels={"k8s-app": "node-local-dns"},
+        ports=(("dns", 53, "UDP"), ("dns-tcp", 53, "TCP")),
+    ),
+    HostNetwork(
+        namespace="monitoring",
+        name="node-exporter",
+        container="node-exporter",
+        image="registry.example/monitoring/node-exporter:1",
+        labels={"app.kubernetes.io/name": "node-exporter"},
+        ports=(("metrics", 9100, "TCP"),),
+    ),
+)
+
 _NEWER = (
     _stateful(
         "monitoring",
