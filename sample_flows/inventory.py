@@ -76,7 +76,7 @@ PORTS: dict[str, tuple[tuple[tuple[str, int, str], ...], int | None]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One Service. ``ports`` are (name, port, target, protocol, node port or 0), ``policy`` is externalTrafficPolicy."""
+    """One Service. ``ports`` are (name, port, target, protocol, node port or 0); ``policy``: externalTrafficPolicy."""
 
     key: str
     address: str

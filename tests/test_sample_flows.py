@@ -1,6 +1,8 @@
 """The shop estate against its hand-written truth: what is learned, what is not, what is isolated, what is written.
 
 The truth and the expected manifests were written by hand, without looking at any output; nothing here refreshes them.
+Most tests run twice: on the log alone, and with the inventory of the estate. What only the latter tells is marked in
+the truth.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from discovery.flows.lake import Lake
 from discovery.learn.judge import Reason, Ruling
 from discovery.learn.peers import cover
 from discovery.model.edge import Direction, Edge, Endpoint, Protocol
-from discovery.model.intent import CidrPeer, Dialect, Origin
+from discovery.model.intent import CidrPeer, Dialect, EntityPeer, Origin
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Labels
 from discovery.verify.read import read_policies
@@ -41,28 +43,78 @@ REASONS = {
     "fault": Reason.FAULT,
     "neighbour-noise": Reason.LINK_LOCAL,
     "direction-unknown": Reason.DIRECTION,
+    "peer-unknown": Reason.PEER,
+    "explicit-deny": Reason.EXPLICIT_DENY,
 }
 
+SAMPLE = Path(__file__).parent.parent / "sample_flows"
+# The manifests, and whether the run that they are compared with has the inventory; the older ones hold either way.
 EXPECTED = sorted(
-    str(path.relative_to(Path(__file__).parent.parent / "sample_flows" / "expected"))
-    for path in (Path(__file__).parent.parent / "sample_flows" / "expected").rglob("*.yaml")
+    (str(path.relative_to(SAMPLE / "expected")), informed)
+    for path in (SAMPLE / "expected").rglob("*.yaml")
+    for informed in (False, True)
+    if informed or "sample_flows/inventory.yaml" not in path.read_text("utf-8").partition("apiVersion")[0]
 )
 
 Key = tuple[str, str, str, str]
 Content = dict[tuple[PeerMatch, Protocol], tuple[PortSet, frozenset[int]]]
 
 
-@pytest.fixture(scope="module")
-def truth(repo: Path) -> Any:
-    """Return the truth of the estate."""
-    return yaml.safe_load((repo / "sample_flows" / "truth.yaml").read_text("utf-8"))
+@pytest.fixture(params=[False, True], ids=["log", "inventory"])
+def informed(request: pytest.FixtureRequest) -> bool:
+    """Return whether the run has the inventory."""
+    return bool(request.param)
+
+
+def read_truth(repo: Path, *, informed: bool) -> Any:
+    """Return the truth of the estate, without what only an inventory tells where there is none."""
+    told = yaml.safe_load((repo / "sample_flows" / "truth.yaml").read_text("utf-8"))
+
+    def known(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: known(member) for key, member in value.items()}
+        if isinstance(value, list):
+            return [known(one) for one in value if informed or not isinstance(one, dict) or "only_with" not in one]
+        return value
+
+    return known(told)
+
+
+@pytest.fixture
+def truth(repo: Path, informed: bool) -> Any:
+    """Return the truth of the estate as the run can know it."""
+    return read_truth(repo, informed=informed)
+
+
+@pytest.fixture
+def plain_truth(repo: Path) -> Any:
+    """Return the truth of the estate as the log alone tells it."""
+    return read_truth(repo, informed=False)
 
 
 @pytest.fixture(scope="module")
-def learned(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Suggestion:
-    """Return what the Hubble log of the estate suggests, with the addresses of clients as they are."""
-    output = tmp_path_factory.mktemp("shop")
-    return suggest(repo / "sample_flows" / "shop-hubble.jsonl", output, SuggestOptions(workers=0, show_addresses=True))
+def runs(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Suggestion]:
+    """Return what the Hubble log of the estate suggests, with the addresses of clients as they are: alone, and with
+    the inventory.
+    """
+    return {
+        informed: suggest(
+            repo / "sample_flows" / "shop-hubble.jsonl",
+            tmp_path_factory.mktemp("shop"),
+            SuggestOptions(
+                workers=0,
+                show_addresses=True,
+                inventory=(repo / "sample_flows" / "inventory.yaml",) if informed else (),
+            ),
+        )
+        for informed in (False, True)
+    }
+
+
+@pytest.fixture
+def learned(runs: dict[bool, Suggestion], informed: bool) -> Suggestion:
+    """Return what is suggested, without or with the inventory."""
+    return runs[informed]
 
 
 def end_name(end: Endpoint) -> str:
@@ -90,10 +142,10 @@ def ruled(suggestion: Suggestion, *rulings: Ruling) -> list[tuple[Edge, Reason |
 
 
 def test_the_logs_are_what_the_script_writes(repo: Path, tmp_path: Path) -> None:
-    """The committed logs are the bytes that ``python -m sample_flows.build`` writes."""
+    """The committed logs and inventory are the bytes that ``python -m sample_flows.build`` writes."""
     build.write(tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["shop-calico.jsonl", "shop-hubble-lossy.jsonl", "shop-hubble.jsonl"]
+    assert names == ["inventory.yaml", "shop-calico.jsonl", "shop-hubble-lossy.jsonl", "shop-hubble.jsonl"]
     for name in names:
         assert (tmp_path / name).read_bytes() == (repo / "sample_flows" / name).read_bytes()
 
@@ -147,12 +199,14 @@ def test_what_is_not_learned_is_the_truth(learned: Suggestion, truth: Any) -> No
     }
     multicast = {one for one in wanted if one[1].startswith("ff02")}
     assert {one for one in found if one[1] not in ("external", "unresolved", "remote-node")} == {
-        one for one in wanted - multicast if one[1] != "external"
+        one for one in wanted - multicast if one[1] not in ("external", "unresolved")
     }
     for client, _, protocol, reason in multicast:
         assert [one for one in found if (one[0], one[2], one[3]) == (client, protocol, reason)]
     outside = {
-        (row["client"], REASONS[row["reason"]], *row["addresses"]) for row in truth["not_learned"] if "addresses" in row
+        (row["client"], REASONS[row["reason"]], *row["addresses"])
+        for row in truth["not_learned"]
+        if row["server"] == "external"
     }
     assert outside == {
         (end_name(edge.client), reason, *edge.server.addresses)
@@ -275,9 +329,12 @@ def frame_of(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: document[key] for key in ("apiVersion", "kind", "metadata")}, "spec": spec}
 
 
-@pytest.mark.parametrize("path", EXPECTED)
-def test_written_files_mean_what_was_written_by_hand(learned: Suggestion, repo: Path, path: str) -> None:
+@pytest.mark.parametrize(("path", "inventory"), EXPECTED)
+def test_written_files_mean_what_was_written_by_hand(
+    runs: dict[bool, Suggestion], repo: Path, path: str, inventory: bool
+) -> None:
     """A generated manifest means what the hand-written one means, and is equal in everything but its rules."""
+    learned = runs[inventory]
     texts = [(repo / "sample_flows" / "expected" / path).read_text("utf-8"), (learned.folder / path).read_text("utf-8")]
     wanted, found = (read_policies({path: text}) for text in texts)
     assert not wanted.diagnostics
@@ -287,12 +344,12 @@ def test_written_files_mean_what_was_written_by_hand(learned: Suggestion, repo: 
     assert frame_of(second) == frame_of(first)
 
 
-def test_secrets_never_leave_ingest(repo: Path, truth: Any, learned: Suggestion, tmp_path: Path) -> None:
+def test_secrets_never_leave_ingest(repo: Path, plain_truth: Any, runs: dict[bool, Suggestion], tmp_path: Path) -> None:
     """No secret of the log is in any output file, nor in any column of any part of a lake."""
     source = repo / "sample_flows" / "shop-hubble.jsonl"
-    bait = [secret.encode() for secret in truth["secrets"]]
+    bait = [secret.encode() for secret in plain_truth["secrets"]]
     assert all(secret in source.read_bytes() for secret in bait)
-    for path in sorted(learned.folder.rglob("*")):
+    for path in sorted(path for learned in runs.values() for path in learned.folder.rglob("*")):
         if path.is_file():
             assert not [secret for secret in bait if secret in path.read_bytes()], path.name
     ingest(source, tmp_path / "lake", IngestOptions(workers=0))
@@ -305,10 +362,10 @@ def test_secrets_never_leave_ingest(repo: Path, truth: Any, learned: Suggestion,
         assert not [secret for secret in bait if secret in text], path.name
 
 
-def test_client_addresses_appear_as_prefixes_alone(repo: Path, tmp_path: Path, truth: Any) -> None:
+def test_client_addresses_appear_as_prefixes_alone(repo: Path, tmp_path: Path, plain_truth: Any) -> None:
     """No output that people review tells a single external client apart, and rules name the prefixes alone."""
     done = suggest(repo / "sample_flows" / "shop-hubble.jsonl", tmp_path / "out", SuggestOptions(workers=0))
-    rows = [row for row in truth["edges"] if row["client"] == "external"]
+    rows = [row for row in plain_truth["edges"] if row["client"] == "external"]
     covers = [ip_network(prefix) for row in rows for prefix in row.get("cover", row.get("addresses"))]
     clients = sorted({str(address) for network in covers for address in network})
     told = b"".join(path.read_bytes() for path in sorted(done.folder.rglob("*")) if path.is_file()).decode()
@@ -325,20 +382,25 @@ def test_client_addresses_appear_as_prefixes_alone(repo: Path, tmp_path: Path, t
     assert found == set(cover(sorted({bounding_prefix(address) for address in clients})))
 
 
-def test_calico_learns_the_same_estate(repo: Path, truth: Any, tmp_path: Path) -> None:
+def test_calico_learns_the_same_estate(repo: Path, plain_truth: Any, tmp_path: Path) -> None:
     """The Calico log of the same estate gives the same edges between workloads, as far as the format can show them."""
     done = suggest(repo / "sample_flows" / "shop-calico.jsonl", tmp_path / "out", SuggestOptions(workers=0))
     found = {edge_key(edge)[:4] for edge, _ in ruled(done, Ruling.LEARN)}
-    names = {f"{row['namespace']}/{row['name']}" for row in truth["workloads"]}
-    alike = {f"{row['namespace']}/{row['name']}" for row in truth["workloads"] if row["selector"] is None}
+    names = {f"{row['namespace']}/{row['name']}" for row in plain_truth["workloads"]}
+    alike = {f"{row['namespace']}/{row['name']}" for row in plain_truth["workloads"] if row["selector"] is None}
     plain = {
         key
-        for key in map(truth_key, truth["edges"])
+        for key in map(truth_key, plain_truth["edges"])
         if {key[0], key[1]} <= names - alike and key[2] in ("TCP", "UDP", "SCTP")
     }
     assert plain <= found
     between = {key for key in found if {key[0], key[1]} <= names}
-    assert between <= {truth_key(row) for row in truth["edges"]}
+    assert between <= {truth_key(row) for row in plain_truth["edges"]}
+    assert len(between) == plain_truth["calico"]["edges_between_workloads"] - sum(
+        1
+        for row in plain_truth["edges"]
+        if {row["client"], row["server"]} <= names and {row["client"], row["server"]} & alike
+    )
 
 
 def test_lossy_log_is_incomplete(repo: Path, tmp_path: Path) -> None:
@@ -360,3 +422,147 @@ def test_world_rules_come_from_the_truth(learned: Suggestion, truth: Any) -> Non
         for prefix in allow.peer.prefixes
     }
     assert used <= known
+
+
+# ------------------------------------------------------------------------- what an inventory and single scenes teach
+
+
+def allows_of(learned: Suggestion, workload: str, direction: Direction) -> set[tuple[str, str, str, Origin]]:
+    """Return what the intent of one direction allows: peer, protocol, ports and why."""
+    return {
+        (
+            allow.peer.entity.value if isinstance(allow.peer, EntityPeer) else str(allow.peer),
+            allow.protocol.value,
+            str(allow.ports),
+            allow.origin,
+        )
+        for intent in learned.learned.intents
+        if str(intent.workload) == workload and intent.direction is direction
+        for allow in intent.allows
+    }
+
+
+def test_the_platform_is_told_by_the_inventory(runs: dict[bool, Suggestion]) -> None:
+    """Cilium 1.18 and Kubernetes 1.31 are read from the agents and nodes of the inventory."""
+    told = {one.platform.dialect: one.platform.version for one in runs[True].rendered}
+    assert (told[Dialect.CILIUM], told[Dialect.KUBERNETES]) == ((1, 18), (1, 31))
+
+
+def test_host_network_pods_are_no_workloads(runs: dict[bool, Suggestion], repo: Path) -> None:
+    """Nothing selects a pod in the host network, none of them gets a policy, and as a peer it is its node."""
+    names = {row["workload"] for row in read_truth(repo, informed=True)["host_network"]}
+    for learned in runs.values():
+        assert names & {str(ref) for ref in learned.learned.choices} == set()
+        assert (
+            names & {end_name(end) for one in learned.learned.judged for end in (one.edge.client, one.edge.server)}
+            == set()
+        )
+        assert names & {str(one.workload) for one in learned.learned.intents} == set()
+        scrapes = {one[:3] for one in allows_of(learned, "monitoring/prometheus", Direction.EGRESS)}
+        assert {("host", "TCP", "9100"), ("remote-node", "TCP", "9100")} <= scrapes
+
+
+def test_volatile_labels_are_in_no_selector(learned: Suggestion, truth: Any) -> None:
+    """A key that the truth calls volatile selects nothing: not as a subject, not as a peer, in no dialect."""
+    keys = {key for row in truth["workloads"] for key in row.get("volatile", ())}
+    assert "cost-center" in keys
+    for path in sorted(learned.folder.rglob("*.yaml")):
+        for key in keys:
+            assert not re.search(rf"(?<![\w./-]){re.escape(key)}(?![\w./-])", path.read_text("utf-8")), (path.name, key)
+
+
+def test_dns_goes_to_the_resolver_that_was_asked(learned: Suggestion, truth: Any) -> None:
+    """Those who ask NodeLocal DNS are allowed to ask the node, not coredns; TCP is declared beside what was seen."""
+    for workload in truth["dns_additions"]["node_local"]:
+        port_53 = {one for one in allows_of(learned, workload, Direction.EGRESS) if one[2] == "53"}
+        assert port_53 == {("host", "UDP", "53", Origin.OBSERVED), ("host", "TCP", "53", Origin.DNS)}
+    others = {*truth["dns_additions"]["tcp"], *truth["dns_additions"]["both"]} - set(
+        truth["dns_additions"]["node_local"]
+    )
+    for workload in others:
+        assert not [
+            one for one in allows_of(learned, workload, Direction.EGRESS) if one[0] == "host" and one[2] == "53"
+        ]
+
+
+def test_declared_additions_are_the_truth(learned: Suggestion, truth: Any) -> None:
+    """Beside DNS nothing is added but the API server, where the inventory declares that it calls."""
+    found = {
+        (str(intent.workload), intent.direction.value, *allow)
+        for intent in learned.learned.intents
+        for allow in allows_of(learned, str(intent.workload), intent.direction)
+        if allow[3] not in (Origin.OBSERVED, Origin.DNS) and intent.isolate
+    }
+    assert found == {
+        (row["workload"], row["direction"], row["peer"], row["protocol"], str(row["port"]), Origin.API_SERVER)
+        for row in truth["declared_additions"]
+    }
+
+
+def test_system_parts_get_no_policy(learned: Suggestion) -> None:
+    """metrics-server is called by the API server and is part of the platform: no file is about kube-system."""
+    assert [path for path in learned.folder.rglob("*.yaml") if path.parent.name == "kube-system"] == []
+
+
+def test_nodes_by_address_are_all_nodes(learned: Suggestion, truth: Any, informed: bool) -> None:
+    """Calico names remote nodes by address: those seen, and with an inventory every node of the cluster."""
+    path = "calico/edge/deployment-gateway.yaml"
+    policies = read_policies({path: (learned.folder / path).read_text("utf-8")}).policies
+    prefixes = {
+        prefix
+        for policy in policies
+        if policy.direction is Direction.INGRESS
+        for rule in policy.rules
+        for peer in rule.peers
+        if isinstance(peer, CidrMatch)
+        for prefix in peer.prefixes
+    }
+    seen = truth["node_addresses"]["by_log"]["edge/gateway ingress"]
+    wanted = truth["node_addresses"]["by_inventory"] if informed else seen
+    assert {str(address) for prefix in prefixes for address in ip_network(prefix)} == set(wanted)
+
+
+def test_a_bare_address_is_what_the_inventory_proves(learned: Suggestion, truth: Any, informed: bool) -> None:
+    """A record of an address is resolved from the pod's creation on; an older one stays undecided."""
+    (row,) = [row for row in truth["not_learned"] if row["reason"] == "peer-unknown"]
+    undecided = [
+        edge
+        for edge, reason in ruled(learned, Ruling.UNDECIDED)
+        if reason is Reason.PEER and end_name(edge.client) == row["client"]
+    ]
+    assert [(end_name(edge.server), edge.port) for edge in undecided] == [("unresolved", int(row["ports"]))]
+    found = {edge_key(edge) for edge, _ in ruled(learned, Ruling.LEARN)}
+    assert (("edge/device-sync", "edge/device-registry", "TCP", "8200") in found) is informed
+
+
+def test_a_rare_edge_is_learned(learned: Suggestion) -> None:
+    """The one connection of an init container is learned like any other, and told as little evidence."""
+    (edge,) = [
+        edge
+        for edge, _ in ruled(learned, Ruling.LEARN)
+        if (end_name(edge.client), end_name(edge.server)) == ("platform/accounts", "data/postgres")
+    ]
+    assert (edge.protocol, edge.port) == (Protocol.TCP, 5432)
+    assert "platform/accounts -> data/postgres TCP/5432" in (learned.folder / "summary.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("with_existing", [False, True], ids=["log", "existing"])
+def test_audit_of_an_explicit_deny(repo: Path, tmp_path: Path, plain_truth: Any, with_existing: bool) -> None:
+    """An AUDIT record is reviewed as audit, and as an explicit deny where the existing policies show the rule.
+
+    Only the connection that the deny rule names changes its reason.
+    """
+    options = SuggestOptions(workers=0, existing=repo / "sample_flows" / "existing" if with_existing else None)
+    done = suggest(repo / "sample_flows" / "shop-hubble.jsonl", tmp_path / "out", options)
+    found = {
+        (end_name(edge.client), end_name(edge.server)): reason
+        for edge, reason in ruled(done, Ruling.REVIEW)
+        if reason in (Reason.AUDIT, Reason.EXPLICIT_DENY)
+    }
+    assert found == {
+        (row["client"], row["server"]): REASONS[row.get("with_existing", "audit") if with_existing else "audit"]
+        for row in plain_truth["not_learned"]
+        if row["reason"] == "audit"
+    }
+    learned = {edge_key(edge) for edge, _ in ruled(done, Ruling.LEARN)}
+    assert learned == set(map(truth_key, plain_truth["edges"]))
