@@ -585,3 +585,39 @@ def test_audit_of_an_explicit_deny(repo: Path, tmp_path: Path, plain_truth: Any,
     }
     learned = {edge_key(edge) for edge, _ in ruled(done, Ruling.LEARN)}
     assert learned == set(map(truth_key, plain_truth["edges"]))
+
+
+def test_given_policies_do_not_hide_the_isolation_that_the_log_shows(
+    repo: Path, tmp_path: Path, plain_truth: Any
+) -> None:
+    """Rule 7: a folder of existing policies may be incomplete, and the log still shows who is isolated."""
+    options = SuggestOptions(workers=0, existing=repo / "sample_flows" / "existing")
+    done = suggest(repo / "sample_flows" / "shop-hubble.jsonl", tmp_path / "out", options)
+    isolated = {(str(one.workload), one.direction.value) for one in done.learned.intents if one.isolate}
+    assert existing_isolation(plain_truth) & isolated - already_isolated(done) == set()
+
+
+def test_deny_rules_that_were_evaluated_are_not_called_unevaluated(repo: Path, tmp_path: Path) -> None:
+    """What found an explicit deny does not say that deny rules are not evaluated."""
+    options = SuggestOptions(workers=0, existing=repo / "sample_flows" / "existing")
+    done = suggest(repo / "sample_flows" / "shop-hubble.jsonl", tmp_path / "out", options)
+    assert [one.message for one in done.diagnostics if one.code == "existing-not-evaluated"] == []
+
+
+def test_node_local_dns_is_one_address(runs: dict[bool, Suggestion], plain_truth: Any) -> None:
+    """By address, NodeLocal DNS is its link-local address alone: nobody asked the nodes themselves, and nothing else
+    of the estate was seen to use that address.
+    """
+    local = f"{plain_truth['node_local_resolver']['address']}/32"
+    for learned in runs.values():
+        using: dict[str, set[str]] = {}
+        for path in sorted((learned.folder / "calico").rglob("*.yaml")):
+            spec = yaml.safe_load(path.read_text("utf-8"))["spec"]
+            for rule in spec.get("egress", []):
+                nets = rule["destination"].get("nets", [])
+                if (53 in rule["destination"].get("ports", []) and nets) or local in nets:
+                    using.setdefault(f"{path.parent.name}/{path.stem}", set()).update(nets)
+        assert using == {
+            f"{workload.split('/')[0]}/deployment-{workload.split('/')[1]}": {local}
+            for workload in plain_truth["dns_additions"]["node_local"]
+        }
