@@ -1,4 +1,4 @@
-"""Write the sample flow logs from the tables: ``python -m sample_flows.build [FOLDER]``.
+"""Write the sample flow logs and the inventory from the tables: ``python -m sample_flows.build [FOLDER]``.
 
 Deterministic: no clock, no random numbers, the same bytes on every machine. Prints nothing; the tests compare
 the committed files with what this writes.
@@ -12,6 +12,7 @@ from pathlib import Path
 from sample_flows.calico import flow_log
 from sample_flows.estate import CLUSTER
 from sample_flows.hubble import Recorder, encode, stamp
+from sample_flows.inventory import inventory
 from sample_flows.scenes import SCENES, lossy, moment
 
 
@@ -39,11 +40,12 @@ def lossy_log() -> list[str]:
 
 
 def write(folder: Path) -> None:
-    """Write the three files into an existing folder."""
+    """Write the three logs and the inventory into an existing folder."""
     for name, lines in (
         ("shop-hubble.jsonl", hubble_log()),
         ("shop-hubble-lossy.jsonl", lossy_log()),
         ("shop-calico.jsonl", flow_log()),
+        ("inventory.yaml", inventory()),
     ):
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 

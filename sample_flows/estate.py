@@ -14,9 +14,12 @@ CLUSTER = "default"
 START = datetime(2026, 11, 2, 1, tzinfo=UTC)
 WINDOW_HOURS = 26
 
-# Node name -> node address. The kube-apiserver runs on a fourth machine that runs no pods of ours.
+# Node name -> node address. The kube-apiserver runs on a fourth node that runs no pods of ours.
 NODES = {"node-a": "192.168.56.11", "node-b": "192.168.56.12", "node-c": "192.168.56.13"}
 APISERVER = "192.168.56.10"
+CONTROL_PLANE = "control-plane"
+# Where NodeLocal DNS answers, on every node.
+NODE_LOCAL_DNS = "169.254.20.10"
 # The address from which a node reaches its own pods (cilium_host, the first of the node's pod range).
 HOST_ADDRESSES = {"node-a": "10.244.0.1", "node-b": "10.244.1.1", "node-c": "10.244.2.1"}
 
@@ -24,6 +27,8 @@ HOST_ADDRESSES = {"node-a": "10.244.0.1", "node-b": "10.244.1.1", "node-c": "10.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """One pod. ``since`` and ``until`` are hours after START; ``generate`` is its generateName ("" for a bare pod).
+
+    A pod whose labels are changed while it lives is two rows with one name.
 
     ``shown`` are volatile labels that Cilium keeps in the identity, ``hidden`` those that its default label list
     leaves out and that Calico shows.
@@ -112,6 +117,42 @@ def _stateful(namespace: str, name: str, account: str, labels: dict[str, str], *
             for i, (node, ip) in enumerate(pods)
         ),
     )
+
+
+def _ledger() -> Workload:
+    """Return the ledger: one pod, on which somebody changed ``cost-center`` at hour 12 (Cilium: a new identity)."""
+    rows = ((0.0, 12.0, "cc-4711", 34_672), (12.0, 26.0, "cc-4722", 34_673))
+    return Workload(
+        namespace="platform",
+        kind="Deployment",
+        name="ledger",
+        service_account="ledger",
+        labels=_part("ledger", "api"),
+        pods=tuple(
+            Pod(
+                name="ledger-5b7f9c6d84-n4xwq",
+                generate="ledger-5b7f9c6d84-",
+                node="node-c",
+                ipv4="10.244.2.112",
+                since=since,
+                until=until,
+                identity=identity,
+                shown={"cost-center": center},
+                hidden={"pod-template-hash": "5b7f9c6d84"},
+            )
+            for since, until, center, identity in rows
+        ),
+    )
+
+
+def _part(name: str, component: str) -> dict[str, str]:
+    """Return the labels of one part of an application."""
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/component": component}
+
+
+def _since(workload: Workload, hour: float) -> Workload:
+    """Return a workload whose pods were created in the window."""
+    return replace(workload, pods=tuple(replace(pod, since=hour) for pod in workload.pods))
 
 
 SHOP_HELM = {
@@ -400,4 +441,136 @@ _ALL = (
         ("node-c", "10.244.2.72", "596474b58d", "l5hsd"),
     ),
 )
-WORKLOADS: dict[str, Workload] = {workload.key: workload for workload in _ALL}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostNetwork:
+    """A DaemonSet in the network of its nodes: to policies it is the node. ``ports`` are (name, number, protocol)."""
+
+    namespace: str
+    name: str
+    container: str
+    image: str
+    labels: dict[str, str]
+    ports: tuple[tuple[str, int, str], ...] = ()
+    control_plane: bool = False
+
+
+HOST_NETWORK = (
+    HostNetwork(
+        namespace="kube-system",
+        name="cilium",
+        container="cilium-agent",
+        image="quay.io/cilium/cilium:v1.18.2",
+        labels={"k8s-app": "cilium"},
+        control_plane=True,
+    ),
+    HostNetwork(
+        namespace="kube-system",
+        name="node-local-dns",
+        container="node-cache",
+        image="registry.example/kube-system/node-cache:1",
+        labels={"k8s-app": "node-local-dns"},
+        ports=(("dns", 53, "UDP"), ("dns-tcp", 53, "TCP")),
+    ),
+    HostNetwork(
+        namespace="monitoring",
+        name="node-exporter",
+        container="node-exporter",
+        image="registry.example/monitoring/node-exporter:1",
+        labels={"app.kubernetes.io/name": "node-exporter"},
+        ports=(("metrics", 9100, "TCP"),),
+    ),
+)
+
+_NEWER = (
+    _stateful(
+        "monitoring",
+        "alertmanager",
+        "alertmanager",
+        {"app.kubernetes.io/name": "alertmanager", "app.kubernetes.io/instance": "main"},
+        ("node-a", "10.244.0.55"),
+        ("node-b", "10.244.1.55"),
+        ("node-c", "10.244.2.55"),
+    ),
+    _deployment(
+        "edge",
+        "gateway",
+        "gateway",
+        {"app": "gateway", "track": "stable"},
+        ("node-a", "10.244.0.101", "84d5f6b9c7", "zk2vn"),
+    ),
+    _deployment(
+        "edge",
+        "storefront-stable",
+        "storefront",
+        {"app": "storefront", "track": "stable"},
+        ("node-b", "10.244.1.102", "6f8c7d9b54", "hq7lp"),
+        ("node-c", "10.244.2.102", "6f8c7d9b54", "x5drt"),
+    ),
+    _deployment(
+        "edge",
+        "storefront-canary",
+        "storefront",
+        {"app": "storefront", "track": "canary"},
+        ("node-c", "10.244.2.103", "79b6c8f5d8", "w8jfs"),
+    ),
+    _with_ipv6(
+        _deployment(
+            "edge",
+            "mqtt-broker",
+            "mqtt-broker",
+            {"app": "mqtt-broker"},
+            ("node-b", "10.244.1.104", "5c9d7b8f66", "tm4kz"),
+        ),
+        "fd00:10:244:1::104",
+    ),
+    _deployment(
+        "edge",
+        "admin-console",
+        "admin-console",
+        {"app": "admin-console"},
+        ("node-a", "10.244.0.105", "68f7d5c9b4", "v3gwx"),
+    ),
+    _deployment(
+        "edge", "device-sync", "device-sync", {"app": "device-sync"}, ("node-b", "10.244.1.106", "7f6b9d8c5c", "pl6hd")
+    ),
+    # Nothing in the log names it; its address was somebody else's before.
+    _since(
+        _deployment(
+            "edge",
+            "device-registry",
+            "device-registry",
+            {"app": "device-registry"},
+            ("node-a", "10.244.0.97", "56c8d7f9bb", "c9nqt"),
+        ),
+        9.0,
+    ),
+    # Created seven seconds after the window opened, so that its init container is in it.
+    _since(
+        _deployment(
+            "platform",
+            "accounts",
+            "accounts",
+            _part("accounts", "api"),
+            ("node-b", "10.244.1.111", "8d6f5c9b7f", "k7svm"),
+        ),
+        0.002,
+    ),
+    _ledger(),
+    _deployment(
+        "platform",
+        "ledger-worker",
+        "ledger",
+        _part("ledger", "worker"),
+        ("node-a", "10.244.0.113", "6b9c8f7d5d", "d2rzw"),
+    ),
+    _deployment(
+        "platform",
+        "policy-webhook",
+        "policy-webhook",
+        {"app": "policy-webhook"},
+        ("node-c", "10.244.2.114", "7d8b6f9c54", "f6xjk"),
+    ),
+)
+WORKLOADS: dict[str, Workload] = {workload.key: workload for workload in _ALL + _NEWER}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sample_flows.estate import NODE_LOCAL_DNS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
@@ -12,6 +14,7 @@ class Link:
     ``client`` and ``server`` are workload keys, or one of host, remote-node, kube-apiserver, external (then
     ``addresses`` says which addresses, one after the other). ``seen`` says whose node wrote records: both,
     client or server. ``port`` is the ICMP type for ICMP. ``at`` fixes the hours; otherwise they spread over the window.
+    ``client_port`` is for protocols that use one port at both ends; else each connection has its own.
     """
 
     client: str
@@ -28,6 +31,7 @@ class Link:
     ipv6: bool = False
     answered: bool = True
     at: tuple[float, ...] = ()
+    client_port: int | None = None
 
 
 def _link(client: str, server: str, protocol: str, port: int, **more: object) -> Link:
@@ -41,6 +45,7 @@ GUARDS = {
     ("payments/payment-api", "ingress"): "payment-api-ingress",
     ("payments/fraud-check", "ingress"): "fraud-check-ingress",
     ("payments/toolbox", "egress"): "toolbox-egress",
+    ("edge/admin-console", "ingress"): "admin-console-ingress",
 }
 DNS = "kube-system/coredns"
 PROM = "monitoring/prometheus"
@@ -194,4 +199,81 @@ VISITS = (
     _link("external", "ingress-nginx/controller", "TCP", 80, count=8, addresses=CLIENTS_V4[16:24]),
 )
 
-LINKS: tuple[Link, ...] = CALLS + SCRAPES + LOOKUPS + OUTSIDE + PLATFORM + VISITS
+AM = "monitoring/alertmanager"
+DEVICES_V4 = ("192.0.2.65", "198.51.100.34", "198.51.100.35")
+DEVICES_V6 = ("2001:db8:42::7",)
+NEWER = (
+    # canary and stable
+    _link("edge/gateway", "edge/storefront-stable", "TCP", 8080, count=4, service="edge/storefront", service_port=80),
+    _link("edge/gateway", "edge/storefront-canary", "TCP", 8080, service="edge/storefront", service_port=80),
+    _link(
+        "edge/storefront-stable",
+        "platform/accounts",
+        "TCP",
+        8080,
+        count=3,
+        service="platform/accounts",
+        service_port=80,
+    ),
+    _link("edge/storefront-canary", "platform/accounts", "TCP", 8080, service="platform/accounts", service_port=80),
+    # the label of a living pod changes between the first two and the last two
+    _link(
+        "platform/accounts",
+        "platform/ledger",
+        "TCP",
+        9090,
+        at=(2.4, 7.9, 14.2, 21.3),
+        service="platform/ledger",
+        service_port=9090,
+    ),
+    _link("platform/ledger", "platform/ledger-worker", "TCP", 9091, at=(2.41, 14.21)),
+    # the init container: seven seconds after the pod was created
+    _link("platform/accounts", "data/postgres", "TCP", 5432, at=(0.004,), service="data/postgres", service_port=5432),
+    # gossip
+    _link(AM, AM, "TCP", 9094, count=6),
+    _link(AM, AM, "UDP", 9094, count=9, client_port=9094),
+    *(
+        _link(PROM, server, "TCP", port)
+        for server, port in (
+            (AM, 9093),
+            ("edge/gateway", 9102),
+            ("edge/storefront-stable", 9102),
+            ("edge/storefront-canary", 9102),
+            ("edge/admin-console", 9102),
+            ("platform/accounts", 9102),
+            ("platform/ledger", 9102),
+            ("platform/policy-webhook", 8080),
+        )
+    ),
+    *(
+        _link(client, DNS, "UDP", 53, service="kube-system/kube-dns", service_port=53)
+        for client in (AM, "edge/gateway", "edge/storefront-stable", "edge/storefront-canary", "edge/device-sync")
+    ),
+    # NodeLocal DNS: the node to those who ask it, and a client of coredns itself
+    *(
+        _link(client, "host", "UDP", 53, count=3, addresses=(NODE_LOCAL_DNS,))
+        for client in ("platform/accounts", "platform/ledger", "platform/policy-webhook")
+    ),
+    _link("host", DNS, "TCP", 53),
+    _link("remote-node", DNS, "TCP", 53, count=4),
+    _link(
+        "platform/policy-webhook",
+        "kube-apiserver",
+        "TCP",
+        6443,
+        count=3,
+        service="default/kubernetes",
+        service_port=443,
+    ),
+    # NodePort with the client's address rewritten to that of the node where it came in, and with it preserved
+    _link("remote-node", "edge/gateway", "TCP", 8080, count=6),
+    _link("host", "edge/gateway", "TCP", 8080, count=3),
+    _link("external", "edge/mqtt-broker", "TCP", 8883, count=3, addresses=DEVICES_V4),
+    _link("external", "edge/mqtt-broker", "TCP", 8883, addresses=DEVICES_V6, ipv6=True),
+    *(
+        _link("host", server, "TCP", port)
+        for server, port in (("platform/accounts", 8086), ("platform/policy-webhook", 8081), (AM, 9093))
+    ),
+)
+
+LINKS: tuple[Link, ...] = CALLS + SCRAPES + LOOKUPS + OUTSIDE + PLATFORM + VISITS + NEWER

@@ -64,8 +64,8 @@ def ends(link: Link, when: datetime, turn: int) -> tuple[Party, Party]:
         client = party(link.client, when, turn, ipv6=link.ipv6)
         if link.server in WORKLOADS:
             return client, party(link.server, when, turn + 1, ipv6=link.ipv6)
-        if link.server == "external":
-            return client, reserved_party("external", link.addresses[turn % len(link.addresses)], link.names)
+        if link.addresses:
+            return client, reserved_party(link.server, link.addresses[turn % len(link.addresses)], link.names)
         return client, node_party(link.server, client, turn, client=False)
     server = party(link.server, when, turn, ipv6=link.ipv6)
     if link.client == "external":
@@ -126,7 +126,7 @@ def _verdicts(recorder: Recorder, link: Link, when: datetime, pair: tuple[Party,
 def connection(recorder: Recorder, link: Link, when: datetime, turn: int) -> None:
     """Record one connection of a link, at the ends and in the directions that its nodes report."""
     client, server = ends(link, when, turn)
-    port = recorder.client_port()
+    port = link.client_port or recorder.client_port()
     _verdicts(recorder, link, when, (client, server), port)
     for after, end, reply, flags in _steps(link, turn):
         node = (client if end == "client" else server).node
@@ -411,21 +411,44 @@ def conflict(recorder: Recorder) -> None:
 
 
 def audit(recorder: Recorder) -> None:
-    """Record catalog -> fraud-check: delivered and answered, but only because the endpoint is in audit mode."""
-    for hour in (2.9, 12.6, 19.9):
+    """Record what is delivered and answered only because the server's endpoint is in audit mode.
+
+    catalog -> fraud-check matches no rule; storefront-canary -> admin-console matches an explicit deny, which the
+    record of Cilium 1.18 does not say (an AUDIT verdict names policies since 1.20).
+    """
+    for client_key, server_key, port, hours in (
+        ("shop/catalog", "payments/fraud-check", 9000, (2.9, 12.6, 19.9)),
+        ("edge/storefront-canary", "edge/admin-console", 8443, (9.4, 17.7)),
+    ):
+        for hour in hours:
+            when = moment(hour)
+            client, server = party(client_key, when), party(server_key, when)
+            own = recorder.client_port()
+            l4 = layer4("TCP", (own, port), ("SYN",))
+            recorder.add(later(when, 290), str(server.node), client, server, l4=l4, **judged("AUDIT", "INGRESS"))
+            _forward(recorder, when, client, server, l4)
+            answer = layer4("TCP", (port, own), ("SYN", "ACK"))
+            for after, node, point, direction in (
+                (520, server.node, "TO_STACK", "INGRESS"),
+                (830, client.node, "TO_ENDPOINT", "EGRESS"),
+            ):
+                back = trace(point, reply=True, direction=direction, reason="REPLY")
+                recorder.add(later(when, after), str(node), server, client, l4=answer, **back)
+
+
+def bare_address(recorder: Recorder) -> None:
+    """Record device-sync -> 10.244.0.97, which the reporting agent knows nothing about.
+
+    The address is device-registry's since hour 9; who had it at hour 3.5 is told nowhere.
+    """
+    for hour in (3.5, 15.0, 19.0):
         when = moment(hour)
-        client, server = party("shop/catalog", when), party("payments/fraud-check", when)
+        client, server = party("edge/device-sync", when), reserved_party("unknown", "10.244.0.97")
         port = recorder.client_port()
-        l4 = layer4("TCP", (port, 9000), ("SYN",))
-        recorder.add(later(when, 290), str(server.node), client, server, l4=l4, **judged("AUDIT", "INGRESS"))
-        _forward(recorder, when, client, server, l4)
-        answer = layer4("TCP", (9000, port), ("SYN", "ACK"))
-        for after, node, point, direction in (
-            (520, server.node, "TO_STACK", "INGRESS"),
-            (830, client.node, "TO_ENDPOINT", "EGRESS"),
-        ):
-            back = trace(point, reply=True, direction=direction, reason="REPLY")
-            recorder.add(later(when, after), str(node), server, client, l4=answer, **back)
+        _forward(recorder, when, client, server, layer4("TCP", (port, 8200), ("SYN",)))
+        back = trace("TO_ENDPOINT", reply=True, direction="EGRESS", reason="REPLY")
+        answer = layer4("TCP", (8200, port), ("SYN", "ACK"))
+        recorder.add(later(when, 870), str(client.node), server, client, l4=answer, **back)
 
 
 def old_connections(recorder: Recorder) -> None:
@@ -453,7 +476,7 @@ def old_connections(recorder: Recorder) -> None:
                 recorder.add(later(when, after + 250), str(destination.node), source, destination, l4=l4, **received)
 
 
-SCENES = (links, dns, http, denied, faults, neighbours, failed, conflict, audit, old_connections)
+SCENES = (links, dns, http, denied, faults, neighbours, failed, conflict, audit, old_connections, bare_address)
 
 
 def lossy(recorder: Recorder) -> None:

@@ -1,6 +1,8 @@
 """The shop estate against its hand-written truth: what is learned, what is not, what is isolated, what is written.
 
 The truth and the expected manifests were written by hand, without looking at any output; nothing here refreshes them.
+Most tests run twice: on the log alone, and with the inventory of the estate. What only the latter tells is marked in
+the truth.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -24,78 +26,80 @@ from discovery.flows.addresses import bounding_prefix
 from discovery.flows.lake import Lake
 from discovery.learn.judge import Reason, Ruling
 from discovery.learn.peers import cover
-from discovery.model.edge import Direction, Edge, Endpoint, Protocol
+from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import CidrPeer, Dialect, Origin
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Labels
 from discovery.verify.read import read_policies
 from discovery.verify.rules import CidrMatch, EntityMatch, PeerMatch, PodMatch, ReadPolicy
-from sample_flows import build
-
-REASONS = {
-    "denied": Reason.DENIED,
-    "conflict": Reason.CONFLICT,
-    "audit": Reason.AUDIT,
-    "refused": Reason.REFUSED,
-    "unanswered": Reason.UNANSWERED,
-    "fault": Reason.FAULT,
-    "neighbour-noise": Reason.LINK_LOCAL,
-    "direction-unknown": Reason.DIRECTION,
-}
-
-EXPECTED = sorted(
-    str(path.relative_to(Path(__file__).parent.parent / "sample_flows" / "expected"))
-    for path in (Path(__file__).parent.parent / "sample_flows" / "expected").rglob("*.yaml")
+from sample_flows import build, inventory
+from tests.sample import (
+    REASONS,
+    already_isolated,
+    both_runs,
+    edge_key,
+    end_name,
+    existing_isolation,
+    read_truth,
+    ruled,
+    truth_key,
 )
 
-Key = tuple[str, str, str, str]
+SAMPLE = Path(__file__).parent.parent / "sample_flows"
+# The manifests, and whether the run that they are compared with has the inventory; the older ones hold either way.
+EXPECTED = sorted(
+    (str(path.relative_to(SAMPLE / "expected")), informed)
+    for path in (SAMPLE / "expected").rglob("*.yaml")
+    for informed in (False, True)
+    if informed or "sample_flows/inventory.yaml" not in path.read_text("utf-8").partition("apiVersion")[0]
+)
+
 Content = dict[tuple[PeerMatch, Protocol], tuple[PortSet, frozenset[int]]]
 
 
-@pytest.fixture(scope="module")
-def truth(repo: Path) -> Any:
-    """Return the truth of the estate."""
-    return yaml.safe_load((repo / "sample_flows" / "truth.yaml").read_text("utf-8"))
+@pytest.fixture(params=[False, True], ids=["log", "inventory"])
+def informed(request: pytest.FixtureRequest) -> bool:
+    """Return whether the run has the inventory."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def truth(repo: Path, informed: bool) -> Any:
+    """Return the truth of the estate as the run can know it."""
+    return read_truth(repo, informed=informed)
+
+
+@pytest.fixture
+def plain_truth(repo: Path) -> Any:
+    """Return the truth of the estate as the log alone tells it."""
+    return read_truth(repo, informed=False)
 
 
 @pytest.fixture(scope="module")
-def learned(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Suggestion:
-    """Return what the Hubble log of the estate suggests, with the addresses of clients as they are."""
-    output = tmp_path_factory.mktemp("shop")
-    return suggest(repo / "sample_flows" / "shop-hubble.jsonl", output, SuggestOptions(workers=0, show_addresses=True))
+def runs(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Suggestion]:
+    """Return what the log suggests: alone, and with the inventory."""
+    return both_runs(repo, tmp_path_factory.mktemp("shop"))
 
 
-def end_name(end: Endpoint) -> str:
-    """Return an end in the truth's words."""
-    if end.workload is not None:
-        return str(end.workload)
-    return "external" if end.kind is EndpointKind.EXTERNAL else end.kind.value
-
-
-def edge_key(edge: Edge) -> Key:
-    """Return what identifies an edge, in the truth's words."""
-    content = edge.port if edge.protocol is not None and edge.protocol.has_ports else f"type {edge.icmp_type}"
-    return end_name(edge.client), end_name(edge.server), str(edge.protocol), str(content)
-
-
-def truth_key(row: Mapping[str, Any]) -> Key:
-    """Return what identifies an edge of the truth."""
-    content = row["port"] if "port" in row else f"type {row['icmp_type']}"
-    return row["client"], row["server"], row["protocol"], str(content)
-
-
-def ruled(suggestion: Suggestion, *rulings: Ruling) -> list[tuple[Edge, Reason | None]]:
-    """Return the edges with one of the rulings."""
-    return [(one.edge, one.reason) for one in suggestion.learned.judged if one.ruling in rulings]
+@pytest.fixture
+def learned(runs: dict[bool, Suggestion], informed: bool) -> Suggestion:
+    """Return what is suggested, without or with the inventory."""
+    return runs[informed]
 
 
 def test_the_logs_are_what_the_script_writes(repo: Path, tmp_path: Path) -> None:
-    """The committed logs are the bytes that ``python -m sample_flows.build`` writes."""
+    """The committed logs and inventory are the bytes that ``python -m sample_flows.build`` writes."""
     build.write(tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["shop-calico.jsonl", "shop-hubble-lossy.jsonl", "shop-hubble.jsonl"]
+    assert names == ["inventory.yaml", "shop-calico.jsonl", "shop-hubble-lossy.jsonl", "shop-hubble.jsonl"]
     for name in names:
         assert (tmp_path / name).read_bytes() == (repo / "sample_flows" / name).read_bytes()
+
+
+def test_the_inventory_is_what_its_tables_say(repo: Path) -> None:
+    """The YAML reads back as the objects that it was written from."""
+    read = yaml.safe_load((repo / "sample_flows" / "inventory.yaml").read_text("utf-8"))
+    assert read == {"apiVersion": "v1", "kind": "List", "items": list(inventory.objects())}
 
 
 def test_learned_edges_are_the_truth(learned: Suggestion, truth: Any) -> None:
@@ -147,12 +151,14 @@ def test_what_is_not_learned_is_the_truth(learned: Suggestion, truth: Any) -> No
     }
     multicast = {one for one in wanted if one[1].startswith("ff02")}
     assert {one for one in found if one[1] not in ("external", "unresolved", "remote-node")} == {
-        one for one in wanted - multicast if one[1] != "external"
+        one for one in wanted - multicast if one[1] not in ("external", "unresolved")
     }
     for client, _, protocol, reason in multicast:
         assert [one for one in found if (one[0], one[2], one[3]) == (client, protocol, reason)]
     outside = {
-        (row["client"], REASONS[row["reason"]], *row["addresses"]) for row in truth["not_learned"] if "addresses" in row
+        (row["client"], REASONS[row["reason"]], *row["addresses"])
+        for row in truth["not_learned"]
+        if row["server"] == "external"
     }
     assert outside == {
         (end_name(edge.client), reason, *edge.server.addresses)
@@ -170,7 +176,10 @@ def test_scan_collapses_to_one_edge(learned: Suggestion) -> None:
 def test_selectors_are_the_truth(learned: Suggestion, truth: Any) -> None:
     """Each workload is selected by the labels, or the service account, that the truth says."""
     found = {}
+    hosted = {row["workload"] for row in truth["host_network"]}
     for ref, choice in learned.learned.choices.items():
+        if str(ref) in hosted:
+            continue  # held by a test of its own
         assert choice.selector is not None, ref
         found[str(ref)] = (ref.kind, choice.selector.labels, choice.selector.service_account)
     wanted = {}
@@ -191,23 +200,6 @@ def test_isolated_directions_are_the_truth(learned: Suggestion, truth: Any) -> N
     wanted = {(name, direction) for name, direction in touched if name in own} - forbidden
     found = {(str(one.workload), one.direction.value) for one in learned.learned.intents if one.isolate}
     assert found == wanted
-
-
-def existing_isolation(truth: Any) -> set[tuple[str, str]]:
-    """Return what policies of the cluster isolate already; an explicit deny (a denied edge, POLICY_DENY) does too."""
-    told = {(row["workload"], row["direction"]) for row in truth["existing_isolation"]}
-    return told | {(row["client"], "egress") for row in truth["not_learned"] if row.get("drop_reason") == "POLICY_DENY"}
-
-
-def already_isolated(learned: Suggestion) -> set[tuple[str, str]]:
-    """Return what the Cilium files leave out because it is isolated already."""
-    return {
-        (one.subject, direction.value)
-        for one in learned.diagnostics
-        if one.code == "already-isolated"
-        for direction in Direction
-        if one.message.startswith(direction.value)
-    }
 
 
 def test_existing_isolation_is_not_invented(learned: Suggestion, truth: Any) -> None:
@@ -252,7 +244,7 @@ def test_dns_additions_are_the_truth(learned: Suggestion, truth: Any) -> None:
 
 
 def content_of(policy: ReadPolicy) -> Content:
-    """Return what a policy allows, per peer and protocol: how rules are grouped says nothing."""
+    """Return what a policy allows, per peer and protocol: how rules and prefixes are grouped says nothing."""
     found: Content = {}
     for rule in policy.rules:
         for peer in rule.peers:
@@ -261,7 +253,22 @@ def content_of(policy: ReadPolicy) -> Content:
             for single in singles:
                 ports, types = found.get((single, rule.protocol), (PortSet(), frozenset()))
                 found[single, rule.protocol] = (ports | rule.ports, types | frozenset(rule.icmp_types))
-    return found
+    prefixes: dict[tuple[Protocol, tuple[PortSet, frozenset[int]]], list[str]] = {}
+    for (match, protocol), content in found.items():
+        if isinstance(match, CidrMatch):
+            prefixes.setdefault((protocol, content), []).extend(match.prefixes)
+    merged: Content = {key: content for key, content in found.items() if not isinstance(key[0], CidrMatch)}
+    for (protocol, content), given in prefixes.items():
+        merged |= {(CidrMatch(prefixes=(one,)), protocol): content for one in merge(given)}
+    return merged
+
+
+def merge(prefixes: Iterable[str]) -> list[str]:
+    """Return the fewest prefixes that hold the same addresses."""
+    networks = [ip_network(prefix) for prefix in prefixes]
+    four = collapse_addresses(one for one in networks if isinstance(one, IPv4Network))
+    six = collapse_addresses(one for one in networks if isinstance(one, IPv6Network))
+    return [str(one) for one in (*four, *six)]
 
 
 def table_of(policies: Iterable[ReadPolicy]) -> dict[Direction, tuple[ReadPolicy, Content]]:
@@ -275,9 +282,12 @@ def frame_of(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: document[key] for key in ("apiVersion", "kind", "metadata")}, "spec": spec}
 
 
-@pytest.mark.parametrize("path", EXPECTED)
-def test_written_files_mean_what_was_written_by_hand(learned: Suggestion, repo: Path, path: str) -> None:
+@pytest.mark.parametrize(("path", "with_inventory"), EXPECTED)
+def test_written_files_mean_what_was_written_by_hand(
+    runs: dict[bool, Suggestion], repo: Path, path: str, with_inventory: bool
+) -> None:
     """A generated manifest means what the hand-written one means, and is equal in everything but its rules."""
+    learned = runs[with_inventory]
     texts = [(repo / "sample_flows" / "expected" / path).read_text("utf-8"), (learned.folder / path).read_text("utf-8")]
     wanted, found = (read_policies({path: text}) for text in texts)
     assert not wanted.diagnostics
@@ -287,12 +297,12 @@ def test_written_files_mean_what_was_written_by_hand(learned: Suggestion, repo: 
     assert frame_of(second) == frame_of(first)
 
 
-def test_secrets_never_leave_ingest(repo: Path, truth: Any, learned: Suggestion, tmp_path: Path) -> None:
+def test_secrets_never_leave_ingest(repo: Path, plain_truth: Any, runs: dict[bool, Suggestion], tmp_path: Path) -> None:
     """No secret of the log is in any output file, nor in any column of any part of a lake."""
     source = repo / "sample_flows" / "shop-hubble.jsonl"
-    bait = [secret.encode() for secret in truth["secrets"]]
+    bait = [secret.encode() for secret in plain_truth["secrets"]]
     assert all(secret in source.read_bytes() for secret in bait)
-    for path in sorted(learned.folder.rglob("*")):
+    for path in sorted(path for learned in runs.values() for path in learned.folder.rglob("*")):
         if path.is_file():
             assert not [secret for secret in bait if secret in path.read_bytes()], path.name
     ingest(source, tmp_path / "lake", IngestOptions(workers=0))
@@ -305,10 +315,10 @@ def test_secrets_never_leave_ingest(repo: Path, truth: Any, learned: Suggestion,
         assert not [secret for secret in bait if secret in text], path.name
 
 
-def test_client_addresses_appear_as_prefixes_alone(repo: Path, tmp_path: Path, truth: Any) -> None:
+def test_client_addresses_appear_as_prefixes_alone(repo: Path, tmp_path: Path, plain_truth: Any) -> None:
     """No output that people review tells a single external client apart, and rules name the prefixes alone."""
     done = suggest(repo / "sample_flows" / "shop-hubble.jsonl", tmp_path / "out", SuggestOptions(workers=0))
-    rows = [row for row in truth["edges"] if row["client"] == "external"]
+    rows = [row for row in plain_truth["edges"] if row["client"] == "external"]
     covers = [ip_network(prefix) for row in rows for prefix in row.get("cover", row.get("addresses"))]
     clients = sorted({str(address) for network in covers for address in network})
     told = b"".join(path.read_bytes() for path in sorted(done.folder.rglob("*")) if path.is_file()).decode()
@@ -325,20 +335,25 @@ def test_client_addresses_appear_as_prefixes_alone(repo: Path, tmp_path: Path, t
     assert found == set(cover(sorted({bounding_prefix(address) for address in clients})))
 
 
-def test_calico_learns_the_same_estate(repo: Path, truth: Any, tmp_path: Path) -> None:
+def test_calico_learns_the_same_estate(repo: Path, plain_truth: Any, tmp_path: Path) -> None:
     """The Calico log of the same estate gives the same edges between workloads, as far as the format can show them."""
     done = suggest(repo / "sample_flows" / "shop-calico.jsonl", tmp_path / "out", SuggestOptions(workers=0))
     found = {edge_key(edge)[:4] for edge, _ in ruled(done, Ruling.LEARN)}
-    names = {f"{row['namespace']}/{row['name']}" for row in truth["workloads"]}
-    alike = {f"{row['namespace']}/{row['name']}" for row in truth["workloads"] if row["selector"] is None}
+    names = {f"{row['namespace']}/{row['name']}" for row in plain_truth["workloads"]}
+    alike = {f"{row['namespace']}/{row['name']}" for row in plain_truth["workloads"] if row["selector"] is None}
     plain = {
         key
-        for key in map(truth_key, truth["edges"])
+        for key in map(truth_key, plain_truth["edges"])
         if {key[0], key[1]} <= names - alike and key[2] in ("TCP", "UDP", "SCTP")
     }
     assert plain <= found
     between = {key for key in found if {key[0], key[1]} <= names}
-    assert between <= {truth_key(row) for row in truth["edges"]}
+    assert between <= {truth_key(row) for row in plain_truth["edges"]}
+    assert len(between) == plain_truth["calico"]["edges_between_workloads"] - sum(
+        1
+        for row in plain_truth["edges"]
+        if {row["client"], row["server"]} <= names and {row["client"], row["server"]} & alike
+    )
 
 
 def test_lossy_log_is_incomplete(repo: Path, tmp_path: Path) -> None:
