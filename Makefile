@@ -78,7 +78,7 @@ golden: $(VENV)/.dev ## rewrite expected outputs and the generated pages of docs
 # --- use ----------------------------------------------------------------------------------------------------------
 
 demo: $(VENV)/.run ## learn policies from sample_flows/ into demo-output/ and show the summary
-	$(BIN)/discover suggest sample_flows/shop-hubble.jsonl -o demo-output
+	$(BIN)/discover suggest sample_flows/shop-hubble.jsonl --inventory sample_flows/inventory.yaml -o demo-output
 	@echo
 	@cat demo-output/summary.md
 

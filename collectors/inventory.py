@@ -61,6 +61,21 @@ _ENDED = ("Succeeded", "Failed")
 _CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "ReplicaSet")
 # The containers that enforce policies on each node, by the dialect that they understand.
 _AGENTS = {"cilium-agent": "cilium", "calico-node": "calico"}
+# Annotations in which Calico and Cilium keep further addresses of a node: traffic of the node, or that it forwards, has
+# them as its source (Calico: node resource in the Kubernetes datastore; Cilium: pkg/annotation).
+_CNI_ADDRESSES = frozenset(
+    {
+        "network.cilium.io/ipv4-cilium-host",
+        "network.cilium.io/ipv6-cilium-host",
+        "projectcalico.org/IPv4Address",
+        "projectcalico.org/IPv4IPIPTunnelAddr",
+        "projectcalico.org/IPv4VXLANTunnelAddr",
+        "projectcalico.org/IPv4WireguardInterfaceAddr",
+        "projectcalico.org/IPv6Address",
+        "projectcalico.org/IPv6VXLANTunnelAddr",
+        "projectcalico.org/IPv6WireguardInterfaceAddr",
+    }
+)
 _VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?![\d])")
 _HINT = (
     "make it with: kubectl get -A -o yaml pods,services,endpointslices,namespaces,nodes,deployments,replicasets,"
@@ -182,7 +197,7 @@ def _assemble(objects: Mapping[tuple[str, str, str], Any], cluster: str) -> Inve
         nodes=tuple(
             Node(
                 name=one.metadata.name,
-                addresses=_addresses(a.address for a in one.status.addresses if a.type in ("InternalIP", "ExternalIP")),
+                addresses=_node_addresses(one),
                 created=_microseconds(one.metadata.creation_timestamp, 0),
             )
             for one in of_kind("Node")
@@ -198,6 +213,13 @@ def _assemble(objects: Mapping[tuple[str, str, str], Any], cluster: str) -> Inve
         namespaces={one.metadata.name: Labels.of(one.metadata.labels) for one in of_kind("Namespace")},
         taken=max([*times, *ends], default=0),
     )
+
+
+def _node_addresses(one: NodeObject) -> tuple[str, ...]:
+    """Return the addresses that a node's traffic may have: its own, and those of its CNI's tunnels and router."""
+    own = [a.address for a in one.status.addresses if a.type in ("InternalIP", "ExternalIP")]
+    told = [text.partition("/")[0] for key, text in one.metadata.annotations.items() if key in _CNI_ADDRESSES and text]
+    return _addresses([*own, *sorted(told)])
 
 
 def _versions(pods: Iterable[PodObject], nodes: Iterable[NodeObject]) -> dict[str, tuple[int, int]]:
@@ -312,6 +334,7 @@ def _template(kind: str, one: TemplateObject | ReplicaSetObject, owners: _Owners
         labels=_labels(template.metadata) if template is not None else Labels(),
         service_account=pod.service_account_name or "default",
         created=_microseconds(one.metadata.creation_timestamp, 0),
+        host_network=pod.host_network,
         ports=_named_ports(pod.containers),
         mesh=mesh_of(template.metadata, pod) if template is not None else None,
         probes=probes_of(pod),

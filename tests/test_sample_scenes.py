@@ -18,7 +18,7 @@ from discovery.app.proposal import Suggestion
 from discovery.app.suggest import suggest
 from discovery.learn.judge import Reason, Ruling
 from discovery.model.edge import Direction, Protocol
-from discovery.model.intent import Dialect, EntityPeer, Origin
+from discovery.model.intent import CidrPeer, Dialect, EntityPeer, Origin, Peer
 from discovery.verify.read import read_policies
 from discovery.verify.rules import CidrMatch
 from tests.sample import (
@@ -64,11 +64,18 @@ def learned(runs: dict[bool, Suggestion], informed: bool) -> Suggestion:
     return runs[informed]
 
 
+def peer_text(peer: Peer) -> str:
+    """Return a peer in the truth's words."""
+    if isinstance(peer, EntityPeer):
+        return peer.entity.value
+    return ", ".join(peer.prefixes) if isinstance(peer, CidrPeer) else str(peer.selector)
+
+
 def allows_of(learned: Suggestion, workload: str, direction: Direction) -> set[tuple[str, str, str, Origin]]:
     """Return what the intent of one direction allows: peer, protocol, ports and why."""
     return {
         (
-            allow.peer.entity.value if isinstance(allow.peer, EntityPeer) else str(allow.peer),
+            peer_text(allow.peer),
             allow.protocol.value,
             str(allow.ports),
             allow.origin,
@@ -124,7 +131,7 @@ def test_dns_goes_to_the_resolver_that_was_asked(learned: Suggestion, truth: Any
 
 
 def test_declared_additions_are_the_truth(learned: Suggestion, truth: Any) -> None:
-    """Beside DNS nothing is added but the API server, where the inventory declares that it calls."""
+    """Beside DNS nothing is added but what the inventory declares: the API server's calls, clients of Services."""
     found = {
         (str(intent.workload), intent.direction.value, *allow)
         for intent in learned.learned.intents
@@ -132,7 +139,7 @@ def test_declared_additions_are_the_truth(learned: Suggestion, truth: Any) -> No
         if allow[3] not in (Origin.OBSERVED, Origin.DNS) and intent.isolate
     }
     assert found == {
-        (row["workload"], row["direction"], row["peer"], row["protocol"], str(row["port"]), Origin.API_SERVER)
+        (row["workload"], row["direction"], row["peer"], row["protocol"], str(row["port"]), Origin(row["origin"]))
         for row in truth["declared_additions"]
     }
 

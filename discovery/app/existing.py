@@ -12,16 +12,20 @@ from discovery.model.edge import Direction, Edge, Verdict
 from discovery.model.errors import InputError
 from discovery.model.workload import WorkloadRef, WorkloadVersion
 from discovery.verify.denies import denied_edges, may_select, read_denies
+from discovery.verify.fields import NO_DENIES
 from discovery.verify.read import ReadSet, read_policies
 from discovery.verify.rules import OPT_IN_KEY, OPT_IN_VALUE, ReadPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Existing:
-    """Directions that the existing policies isolate, AUDIT edges that they deny explicitly, and what was unclear."""
+    """Directions that the existing policies isolate, AUDIT edges that they deny explicitly, AUDIT edges that none of
+    them explains (no end is isolated by what was given, so an explicit deny cannot be ruled out), and what was unclear.
+    """
 
     isolated: frozenset[tuple[WorkloadRef, Direction]] = frozenset()
     denied: frozenset[Edge] = frozenset()
+    unexplained: frozenset[Edge] = frozenset()
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
@@ -57,12 +61,33 @@ def read_existing(folder: Path | None, edges: Iterable[Edge], versions: Iterable
     isolating = [policy for policy in (*read.policies, *denies) if _isolates(policy)]
     nodes = NodeAddresses.of(given)
     audited = [piece for edge in given if edge.verdict is Verdict.AUDIT for piece in split_external(edge, nodes)]
+    isolated = frozenset(
+        (version.ref, policy.direction) for policy in isolating for version in known if _governs(policy, version)
+    )
+    unexplained = frozenset(
+        edge
+        for edge in audited
+        if not isolated & {(edge.client.workload, Direction.EGRESS), (edge.server.workload, Direction.INGRESS)}
+    )
     return Existing(
-        isolated=frozenset(
-            (version.ref, policy.direction) for policy in isolating for version in known if _governs(policy, version)
-        ),
+        isolated=isolated,
         denied=denied_edges(denies, audited, known),
-        diagnostics=_notes(read, isolating),
+        unexplained=unexplained,
+        diagnostics=(*_notes(read, isolating, denies), *_missing(unexplained)),
+    )
+
+
+def _missing(unexplained: Iterable[Edge]) -> tuple[Diagnostic, ...]:
+    """Return a finding per server of which an AUDIT verdict shows a policy that is not among those given."""
+    return tuple(
+        Diagnostic(
+            code="existing-incomplete",
+            level=Level.WARNING,
+            subject=subject,
+            message="an AUDIT verdict shows that a policy isolates one of the ends, and none of those given does",
+            hint="give --existing all policies of the cluster; until then what was audited is not learned",
+        )
+        for subject in sorted({str(edge.server) for edge in unexplained})
     )
 
 
@@ -78,12 +103,14 @@ def _governs(policy: ReadPolicy, version: WorkloadVersion) -> bool:
     return may_select(policy.subject, version)
 
 
-def _notes(read: ReadSet, isolating: list[ReadPolicy]) -> tuple[Diagnostic, ...]:
-    """Return what could not be evaluated, each with what was made of it."""
+def _notes(read: ReadSet, isolating: list[ReadPolicy], denies: Iterable[ReadPolicy]) -> tuple[Diagnostic, ...]:
+    """Return what could not be evaluated, each with what was made of it. Denies are read by a reader of their own."""
     counted = {policy.source for policy in isolating if not policy.complete}
+    unread = {policy.source for policy in denies if not policy.complete}
     notes = []
     for note in read.diagnostics:
-        if note.level is not Level.ERROR:
+        evaluated = note.message.endswith(NO_DENIES) and note.subject not in unread
+        if note.level is not Level.ERROR or evaluated:
             continue
         treated = "all workloads that it may select are treated as isolated"
         if note.code == "unreadable-yaml":

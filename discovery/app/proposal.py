@@ -28,7 +28,7 @@ from discovery.model.artifact import Rendered
 from discovery.model.capture import Aspect, CaptureProfile, Shows
 from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Direction
+from discovery.model.edge import Direction, Edge
 from discovery.model.errors import IncompleteInputError, ReadBackError
 from discovery.model.intent import Mode
 from discovery.model.inventory import Inventory
@@ -87,10 +87,11 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         ),
         Subjects(namespaces=frozenset(options.namespaces), include_system=options.include_system, gone=_gone(evidence)),
         existing.denied,
-        _told(evidence),
+        _told(evidence, frozenset() if options.learn_audit else existing.unexplained),
     )
     options.progress("learning", 1, 3)
-    isolated = existing.isolated if options.existing is not None else evidence.governed
+    # What was given may lack a policy that the flows name (rule 7).
+    isolated = existing.isolated | evidence.governed
     rendered = tuple(
         _render(learned, options.platforms[dialect], options, isolated, _remarks(evidence), owners)
         for dialect in options.dialects
@@ -125,10 +126,11 @@ def _check_usable(account: Completeness) -> None:
         )
 
 
-def _told(evidence: Evidence) -> Told:
+def _told(evidence: Evidence, unexplained: frozenset[Edge]) -> Told:
     """Return what is known beside the flows."""
     if evidence.inventory is None:
-        return Told(labels_shown=evidence.profile.shows.get(Aspect.LABELS) is not Shows.NO)
+        shown = evidence.profile.shows.get(Aspect.LABELS) is not Shows.NO
+        return Told(labels_shown=shown, unexplained=unexplained)
     refs = evidence.workloads.ref_of
     nodes = evidence.inventory.node_addresses
     return Told(
@@ -142,6 +144,7 @@ def _told(evidence: Evidence) -> Told:
             EndpointKind.REMOTE_NODE: nodes,
             EndpointKind.KUBE_APISERVER: evidence.inventory.api_servers,
         },
+        unexplained=unexplained,
     )
 
 
@@ -212,6 +215,17 @@ def _cautions(
         for ref in sorted(_gone(evidence))
     ]
     if options.mode is Mode.ENFORCE:
+        if evidence.inventory is None:
+            found.append(
+                Diagnostic(
+                    code="webhooks-unknown",
+                    level=Level.WARNING,
+                    subject="input",
+                    message="without an inventory nobody knows which workloads serve webhooks or aggregated APIs: "
+                    "an isolated one that this window did not show being called stops the cluster from creating pods",
+                    hint="add an inventory with --inventory before enforcing",
+                )
+            )
         found += [
             Diagnostic(
                 code="adds-to-existing",

@@ -12,7 +12,7 @@ from discovery.app.words import counted
 from discovery.learn.judge import EXPLANATIONS, Judged, Reason, Ruling
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Establishment, EvidenceClass
-from discovery.model.intent import Allow, CidrPeer, Mode, PolicyIntent
+from discovery.model.intent import Allow, CidrPeer, Mode, Origin, PolicyIntent
 from discovery.model.workload import EndpointKind, WorkloadRef
 
 if TYPE_CHECKING:
@@ -147,25 +147,32 @@ def _isolation(view: View) -> Section:
     )
 
 
-def world_rules(intents: Iterable[PolicyIntent]) -> list[tuple[PolicyIntent, Allow, CidrPeer]]:
-    """Return every rule with external peers, ingress first."""
-    found = [
-        (intent, allow, allow.peer)
-        for intent in intents
-        for allow in intent.allows
-        if isinstance(allow.peer, CidrPeer) and intent.isolate
-    ]
+def world_rules(intents: Iterable[PolicyIntent]) -> list[tuple[PolicyIntent, Allow, str]]:
+    """Return every rule for peers outside of the cluster with their addresses in words, ingress first. Clients of an
+    exposed Service come from outside by the addresses of nodes, too.
+    """
+    found = []
+    for intent in intents:
+        for allow in intent.allows:
+            if intent.isolate and isinstance(allow.peer, CidrPeer):
+                found.append((intent, allow, _prefixes(allow.peer)))
+            elif intent.isolate and allow.origin is Origin.SERVICE:
+                found.append((intent, allow, "clients that a node forwards"))
     return sorted(
         found, key=lambda item: (item[0].direction is not Direction.INGRESS, item[0].workload, str(item[1].ports))
     )
 
 
+def _prefixes(peer: CidrPeer) -> str:
+    """Return the first prefixes of a peer and how many more there are."""
+    return ", ".join(peer.prefixes[:3]) + (f" and {len(peer.prefixes) - 3} more" if len(peer.prefixes) > 3 else "")
+
+
 def _world(view: View) -> Section:
     """Return rules with external addresses."""
     rows = []
-    for intent, allow, peer in world_rules(view.intents):
-        shown = ", ".join(peer.prefixes[:3]) + (f" and {len(peer.prefixes) - 3} more" if len(peer.prefixes) > 3 else "")
-        names = ", ".join(peer.names[:3])
+    for intent, allow, shown in world_rules(view.intents):
+        names = ", ".join(allow.peer.names[:3]) if isinstance(allow.peer, CidrPeer) else ""
         content = f"{allow.protocol.value} {allow.ports or ','.join(map(str, allow.icmp_types))}"
         told = safe(names) if names else "-"
         rows.append((safe(str(intent.workload)), intent.direction.value, content, safe(shown), told))

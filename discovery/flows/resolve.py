@@ -178,12 +178,16 @@ def _behind(service: Service, port: ServicePort, address: str, inventory: Invent
 
     if service.selector is not None:
         for pod in inventory.pods:
-            if pod.namespace != service.namespace or pod.host_network or not pod.labels.matches(service.selector):
+            if pod.namespace != service.namespace or not pod.labels.matches(service.selector):
                 continue
-            number = target_port(port, pod)
-            if number is not None:
-                identity = endpoint_of(pod, inventory).identity
-                yield backend(EndpointKind.WORKLOAD, number, max(service.created, pod.created), identity=identity)
+            number, since = target_port(port, pod), max(service.created, pod.created)
+            if number is None:
+                continue
+            if pod.host_network:
+                for node in pod.addresses:
+                    yield backend(EndpointKind.REMOTE_NODE, number, since, target=node)
+                continue
+            yield backend(EndpointKind.WORKLOAD, number, since, identity=endpoint_of(pod, inventory).identity)
         return
     is_api = (service.namespace, service.name) == API_SERVER_SERVICE
     for target, name, number in service.backends:

@@ -66,17 +66,17 @@ def _inside(allow: Allow, prefixes: tuple[str, ...]) -> bool:
 
 
 def _with_nodes(intent: PolicyIntent, one: DeclaredExposure, nodes: tuple[str, ...]) -> PolicyIntent:
-    """Let every node forward clients of a port when one did."""
+    """Let every node forward clients of a port when one did, and say that they are clients from outside."""
     peers = [allow.peer for allow in intent.allows if _on_port(allow, one)]
-    entities = {peer.entity for peer in peers if isinstance(peer, EntityPeer)}
-    forwarded = bool(entities & set(_NODES)) or any(isinstance(peer, CidrPeer) for peer in peers)
-    if one.exposure.local or not forwarded or Entity.REMOTE_NODE in entities:
+    entities = {peer.entity: peer.addresses for peer in peers if isinstance(peer, EntityPeer)}
+    forwarded = bool(entities.keys() & set(_NODES)) or any(isinstance(peer, CidrPeer) for peer in peers)
+    if one.exposure.local or not forwarded:
         return intent
     added = Allow(
-        peer=EntityPeer(entity=Entity.REMOTE_NODE, addresses=nodes),
+        peer=EntityPeer(entity=Entity.REMOTE_NODE, addresses=entities.get(Entity.REMOTE_NODE, nodes)),
         protocol=Protocol(one.protocol),
         ports=PortSet.of(one.port),
         origin=Origin.SERVICE,
         reason=f"{one.declared_by} with externalTrafficPolicy Cluster: any node forwards its clients",
     )
-    return replace(intent, allows=(*intent.allows, added))
+    return intent if added in intent.allows else replace(intent, allows=(*intent.allows, added))

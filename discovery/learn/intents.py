@@ -65,8 +65,8 @@ class Subjects:
 class Told:
     """What is known beside the flows: ``calls`` of the API server, ``routes`` of ingresses, gateways and monitors,
     ``exposures`` of Services and ``runs`` of CronJobs that objects of the cluster declare, ``meshes`` that
-    an inventory shows (None: no member), ``addresses`` of nodes and the API server, and whether the sources show labels
-    at all.
+    an inventory shows (None: no member), ``addresses`` of nodes and the API server, AUDIT edges that no existing policy
+    explains (``unexplained``: not learned), and whether the sources show labels at all.
     """
 
     calls: tuple[DeclaredCall, ...] = ()
@@ -75,6 +75,7 @@ class Told:
     runs: tuple[DeclaredRun, ...] = ()
     meshes: Mapping[WorkloadRef, MeshSign | None] = field(default_factory=dict)
     addresses: Mapping[EndpointKind, tuple[str, ...]] = field(default_factory=dict)
+    unexplained: frozenset[Edge] = frozenset()
     labels_shown: bool = True
 
 
@@ -99,7 +100,8 @@ def learn(
     explicit_denies |= {piece for edge in explicit_denies for piece in split_external(edge, nodes)}
     addresses = {direction: entity_addresses(split, direction, told.addresses) for direction in Direction}
     judged = tuple(
-        _selectable(_present(_judge(edge, options, explicit_denies), subjects.gone), choices) for edge in split
+        _selectable(_present(_judge(edge, options, explicit_denies, told.unexplained), subjects.gone), choices)
+        for edge in split
     )
     meshes = find_meshes(known, judged, told.meshes, choices)
     judged = tuple(_as_written(as_seen_by_policy(one, meshes), options) for one in judged)
@@ -176,10 +178,12 @@ def _learned_of(judged: Iterable[Judged]) -> Mapping[WorkloadRef, list[Edge]]:
     return found
 
 
-def _judge(edge: Edge, options: Options, explicit_denies: frozenset[Edge]) -> Judged:
-    """Judge an edge, explicit denies first."""
+def _judge(edge: Edge, options: Options, explicit_denies: frozenset[Edge], unexplained: frozenset[Edge]) -> Judged:
+    """Judge an edge, explicit denies first, then what may be one."""
     if edge in explicit_denies:
         return Judged(edge=edge, ruling=Ruling.REVIEW, reason=Reason.EXPLICIT_DENY)
+    if edge in unexplained:
+        return Judged(edge=edge, ruling=Ruling.REVIEW, reason=Reason.AUDIT)
     return judge(edge, options)
 
 

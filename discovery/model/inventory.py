@@ -109,6 +109,7 @@ class Template:
     labels: Labels
     service_account: str
     created: int
+    host_network: bool = False
     ports: tuple[NamedPort, ...] = ()
     mesh: Mesh | None = None
     probes: tuple[int, ...] = ()
@@ -221,8 +222,9 @@ class Inventory:
 
     @property
     def members(self) -> tuple[Pod | Template, ...]:
-        """Return everything that shows a workload."""
-        return (*self.pods, *self.templates)
+        """Return everything that shows a workload. Pods on the host network are the node: no policy selects them."""
+        pods = tuple(pod for pod in self.pods if not pod.host_network)
+        return (*pods, *(template for template in self.templates if not template.host_network))
 
     def counts(self) -> dict[str, int]:
         """Return how many objects of each kind it holds."""

@@ -19,6 +19,7 @@ from discovery.model.intent import Dialect
 from discovery.model.ports import MAX_PORT, PortSet
 from discovery.model.workload import Entity, Labels
 from discovery.verify.fields import (
+    NO_DENIES,
     Head,
     Notes,
     NotEvaluatedError,
@@ -138,7 +139,7 @@ def _read_spec(spec: dict[str, Any], where: str, head: Head, namespace: str, not
     only(spec, _SPEC_FIELDS, where)
     denying = {direction for direction in Direction if spec.get(f"{direction}Deny")}
     for direction in sorted(denying):
-        notes.reject(NotEvaluatedError(f"{where}.{direction}Deny", "deny rules are not evaluated"))
+        notes.reject(NotEvaluatedError(f"{where}.{direction}Deny", NO_DENIES))
     if spec.get("endpointSelector") is None:
         raise NotEvaluatedError(f"{where}.endpointSelector", "endpointSelector is missing")
     chosen = _read_selector(spec["endpointSelector"], f"{where}.endpointSelector", namespace)

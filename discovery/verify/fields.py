@@ -16,6 +16,8 @@ from discovery.model.workload import Labels
 from discovery.verify.rules import PodMatch, ReadPolicy, ReadRule
 
 NOT_EVALUATED = "not-evaluated"
+# What the readers of allows say of Cilium's deny rules; :mod:`discovery.verify.denies` reads them.
+NO_DENIES = "deny rules are not evaluated"
 _SHOWN = 80
 
 

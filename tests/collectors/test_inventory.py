@@ -372,3 +372,30 @@ def test_a_source_range_that_is_none_is_an_error(tmp_path: Path) -> None:
     spec = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["everybody"]}
     with pytest.raises(InputError, match="everybody"):
         _read(tmp_path, _object("Service", "web", spec=spec))
+
+
+def test_addresses_of_a_node_are_also_those_of_its_cni(tmp_path: Path) -> None:
+    """Traffic of a node may come from the tunnel or the router of its CNI; other annotations say nothing."""
+    annotations = {
+        "projectcalico.org/IPv4Address": "192.168.0.9/24",
+        "projectcalico.org/IPv4IPIPTunnelAddr": "10.244.3.1",
+        "network.cilium.io/ipv4-cilium-host": "10.0.1.7",
+        "node.alpha.kubernetes.io/ttl": "0",
+    }
+    addresses = [{"type": "InternalIP", "address": "192.168.0.9"}, {"type": "Hostname", "address": "worker"}]
+    node = _object("Node", "worker", status={"addresses": addresses})
+    node["metadata"]["annotations"] = annotations
+    assert _read(tmp_path, node).nodes[0].addresses == ("192.168.0.9", "10.0.1.7", "10.244.3.1")
+
+
+def test_pods_on_the_host_network_are_no_workloads(tmp_path: Path) -> None:
+    """Neither they nor their controllers: no policy selects them."""
+    spec = {"hostNetwork": True}
+    found = _read(
+        tmp_path,
+        _object("Pod", "agent-1", spec=spec),
+        _object("DaemonSet", "agent", spec={"template": {"spec": spec}}),
+        _object("Pod", "web-1", spec={}),
+    )
+    assert (len(found.pods), len(found.templates)) == (2, 1)
+    assert [one.name for one in found.members] == ["web-1"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from discovery.app.existing import Existing, read_existing
-from discovery.learn.intents import Subjects, learn
+from discovery.learn.intents import Subjects, Told, learn
 from discovery.learn.judge import Options, Reason, Ruling
 from discovery.model.edge import Direction, Edge, Verdict
 from discovery.model.errors import InputError
@@ -159,12 +159,29 @@ def test_what_is_no_policy_is_left_out(tmp_path: Path) -> None:
     found = existing(tmp_path, "replicas: 3\n", AUDITED, name="values.yaml")
     assert (found.isolated, found.denied) == (frozenset(), frozenset())
     assert [one.hint for one in found.diagnostics] == [
-        "it is left out; remove the file if it is no policy of this cluster"
+        "it is left out; remove the file if it is no policy of this cluster",
+        "give --existing all policies of the cluster; until then what was audited is not learned",
     ]
 
 
+def test_an_audit_verdict_that_no_given_policy_explains_is_not_learned(tmp_path: Path) -> None:
+    """It proves a policy that the folder lacks, and nobody knows whether that denies on purpose."""
+    other_way = edge("db", "web", 80, verdict=Verdict.AUDIT)
+    found = existing(tmp_path, DENY, AUDITED, other_way)
+    assert found.unexplained == {other_way}
+    assert [one.code for one in found.diagnostics] == ["existing-incomplete"]
+    learned = learn(
+        (AUDITED, other_way), VERSIONS, Options(learn_audit=True), Subjects(), found.denied,
+        Told(unexplained=found.unexplained),
+    )  # fmt: skip
+    assert {one.edge: one.reason for one in learned.judged} == {
+        AUDITED: Reason.EXPLICIT_DENY,
+        other_way: Reason.AUDIT,
+    }
+
+
 def test_findings_are_kept_beside_denies(tmp_path: Path) -> None:
-    """A deny that was understood does not hide a policy that was not."""
+    """A deny that was understood is no finding, and does not hide a policy that was not."""
     tmp_path.joinpath("a.yaml").write_text(text(DENY))
     found = existing(
         tmp_path,
@@ -175,7 +192,7 @@ def test_findings_are_kept_beside_denies(tmp_path: Path) -> None:
         specs: 5
         """,
     )
-    assert {one.subject for one in found.diagnostics} == {"a.yaml:1", "p.yaml:1"}
+    assert {one.subject for one in found.diagnostics} == {"p.yaml:1"}
     assert isolated(found)[JOB] == BOTH
 
 

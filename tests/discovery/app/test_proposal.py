@@ -218,8 +218,8 @@ def test_a_direction_that_is_left_open_adds_to_nothing(tmp_path: Path) -> None:
     assert [one.subject for one in told(found, "adds-to-existing")] == ["shop/db"]
 
 
-def test_given_policies_count_instead_of_what_flows_show(tmp_path: Path) -> None:
-    """With --existing the manifests are the truth: who they isolate, and nobody else."""
+def test_given_policies_count_beside_what_flows_show(tmp_path: Path) -> None:
+    """A folder may lack a policy that the flows name: who either of them isolates is isolated."""
     existing = tmp_path / "existing"
     existing.mkdir()
     existing.joinpath("p.yaml").write_text(
@@ -228,7 +228,7 @@ def test_given_policies_count_instead_of_what_flows_show(tmp_path: Path) -> None
     )
     given = evidence(governed=frozenset({WEB}))
     found = proposed(tmp_path / "out", given, existing=existing, **ENFORCE)
-    assert [one.subject for one in told(found, "adds-to-existing")] == ["shop/db"]
+    assert [one.subject for one in told(found, "adds-to-existing")] == ["shop/db", "shop/web"]
     assert found.existing == Existing(isolated=frozenset({DB}))
 
 
@@ -236,7 +236,9 @@ def test_given_policies_count_instead_of_what_flows_show(tmp_path: Path) -> None
 
 
 def test_existing_denies_reach_the_ruling(tmp_path: Path) -> None:
-    """With existing policies, audited edges are learned but for those that an explicit deny there matches."""
+    """With existing policies, audited edges are learned where one of them isolates an end, but for those that an
+    explicit deny there matches; an AUDIT verdict that none of them explains may be such a deny.
+    """
     given = evidence(replace(CALL, verdict=Verdict.AUDIT), LOOKUP)
 
     def ruling(name: str, **options: Any) -> tuple[Ruling, Reason | None]:
@@ -248,7 +250,14 @@ def test_existing_denies_reach_the_ruling(tmp_path: Path) -> None:
     folder.joinpath("p.yaml").write_text("apiVersion: v1\nkind: List\nitems: []\n")
     assert ruling("plain") == (Ruling.REVIEW, Reason.AUDIT)
     assert ruling("asked", learn_audit=True) == (Ruling.LEARN, None)
-    assert ruling("open", existing=folder) == (Ruling.LEARN, None)
+    assert ruling("open", existing=folder) == (Ruling.REVIEW, Reason.AUDIT)
+    assert ruling("open, and asked", existing=folder, learn_audit=True) == (Ruling.LEARN, None)
+    explains = {
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p", "namespace": "shop"},
+        "spec": {"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Ingress"]},
+    }  # fmt: skip
+    folder.joinpath("p.yaml").write_text(yaml.safe_dump(explains))
+    assert ruling("explained", existing=folder) == (Ruling.LEARN, None)
     head = {"apiVersion": "cilium.io/v2", "kind": "CiliumClusterwideNetworkPolicy", "metadata": {"name": "d"}}
     deny = {**head, "spec": {"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["all"]}]}}
     folder.joinpath("p.yaml").write_text(yaml.safe_dump(deny))

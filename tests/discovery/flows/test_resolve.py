@@ -172,10 +172,14 @@ def test_the_api_server_and_services_without_a_selector(tmp_path: Path) -> None:
 
 
 def test_backends_exist_from_their_pods_on() -> None:
-    """A Service stands for a pod from the creation of both on; host-network pods are no workload peers."""
-    young, host = pod_of(since=START), pod_of("agent", labels=Labels.of({"app": "cart"}), host_network=True)
+    """A Service stands for a pod from the creation of both on, and for the node of a host-network pod."""
+    young = pod_of(since=START)
+    host = pod_of("agent", "192.168.0.9", labels=Labels.of({"app": "cart"}), host_network=True)
     found = backends(Inventory(cluster="default", pods=(young, host), services=(service_of(port_of(8_080)),)))
-    assert [one.valid_from for one in found] == [us_of(START)]
+    assert sorted((one.kind, one.valid_from, one.target_address) for one in found) == [
+        ("remote-node", us_of(START - _DAY), "192.168.0.9"),
+        ("workload", us_of(START), None),
+    ]
 
 
 def test_the_inventory_knows_labels_better_than_a_partial_view(tmp_path: Path) -> None:

@@ -61,10 +61,13 @@ def test_any_node_forwards_where_one_did() -> None:
     assert told(ingress(allow(SEEN)), one) == [(SEEN, Origin.OBSERVED, None), added]
 
 
-def test_what_is_there_is_not_added_again() -> None:
-    """Another node was seen, so the entity is allowed; and a second look changes nothing."""
+def test_where_nodes_were_seen_it_is_said_who_comes_through_them() -> None:
+    """The same peer with its reason, because its clients are outside; a second look changes nothing."""
     one = exposed(ExposureKind.NODE_PORT, local=False)
-    assert told(ingress(allow(REMOTE)), one) == [(REMOTE, Origin.OBSERVED, None)]
+    assert [(peer, origin) for peer, origin, _ in told(ingress(allow(REMOTE)), one)] == [
+        (REMOTE, Origin.OBSERVED),
+        (REMOTE, Origin.SERVICE),
+    ]
     once = with_exposed(ingress(allow(HOST)), (one,), NODES)
     assert with_exposed(once, (one,), NODES) == once
 
