@@ -19,6 +19,7 @@ import yaml
 
 from collectors.inventory_mesh import mesh_of, probes_of
 from collectors.inventory_routes import KINDS, routes
+from collectors.inventory_settings import SETTING_KINDS, settings_of
 from collectors.inventory_wire import (
     ApiServiceObject,
     Container,
@@ -80,7 +81,7 @@ _VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?![\d])")
 _HINT = (
     "make it with: kubectl get -A -o yaml pods,services,endpointslices,namespaces,nodes,deployments,replicasets,"
     "statefulsets,daemonsets,jobs,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations,"
-    "apiservices,crds,ingresses (and servicemonitors,httproutes,grpcroutes where the cluster has them)"
+    "apiservices,crds,ingresses (and servicemonitors,httproutes,grpcroutes,felixconfigurations where there are some)"
 )
 
 
@@ -164,6 +165,7 @@ _KINDS: dict[str, type[Any]] = {
     "APIService": ApiServiceObject,
     **{kind: TemplateObject for kind in _CONTROLLERS if kind != "ReplicaSet"},
     **KINDS,
+    **SETTING_KINDS,
 }
 
 
@@ -210,6 +212,7 @@ def _assemble(objects: Mapping[tuple[str, str, str], Any], cluster: str) -> Inve
             if one.spec.schedule and not one.spec.suspend
         ),
         versions=_versions(of_kind("Pod"), of_kind("Node")),
+        settings=settings_of(objects),
         namespaces={one.metadata.name: Labels.of(one.metadata.labels) for one in of_kind("Namespace")},
         taken=max([*times, *ends], default=0),
     )

@@ -17,7 +17,7 @@ from discovery.model.artifact import OWNER_KEY, Artifact, Rendered
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.errors import RenderError
-from discovery.model.intent import Allow, Dialect, EntityPeer, Mode, Peer, PolicyIntent, WorkloadPeer
+from discovery.model.intent import Allow, CidrPeer, Dialect, EntityPeer, Mode, Origin, Peer, PolicyIntent, WorkloadPeer
 from discovery.model.platform import Platform
 from discovery.model.ports import MIN_PORT, PortSet
 from discovery.model.workload import Entity, Selector, WorkloadRef
@@ -57,10 +57,11 @@ PROMOTE = "run the same 'discover suggest' with --mode enforce, review and apply
 # A range is written out, port by port, up to this many where the platform has no ranges.
 MAX_WRITTEN_OUT = 40
 _SHORT_RUN = 2
+_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
 
 
 class Code(StrEnum):
-    """The diagnostic codes of the generators; all but the last two mean that something is not written."""
+    """The diagnostic codes of the generators; all but the last four mean that something is not written."""
 
     MONITOR_NOT_INERT = "monitor-not-inert"
     ALREADY_ISOLATED = "already-isolated"
@@ -78,8 +79,12 @@ class Code(StrEnum):
     PORT_ZERO = "port-zero-inexpressible"
     PORT_RANGE = "port-range-inexpressible"
     TOO_MANY_RULES = "too-many-rules"
+    HOST_DROPS = "host-drops"
+    NOT_ENFORCED = "not-enforced"
     ENTITY_BY_ADDRESS = "entity-by-address"
     ALWAYS_ALLOWED = "always-allowed"
+    OWN_NODE_NOT_ALLOWED = "own-node-not-allowed"
+    RANGE_HOLDS_PODS = "range-holds-pods"
 
 
 class EntityForm(StrEnum):
@@ -160,6 +165,16 @@ class Writer(ABC):
     @abstractmethod
     def entities(self) -> EntityForm:
         """Return how nodes and the API server are written."""
+
+    @property
+    def nets_hold_pods(self) -> bool:
+        """Say whether a prefix of addresses matches pods and nodes too, or may."""
+        return True
+
+    @property
+    def own_node_needs_rule(self) -> bool:
+        """Say whether a pod's own node, and so the kubelet's probes, are subject to policy on this platform."""
+        return False
 
     def check_platform(self) -> None:
         """Raise :class:`Inexpressible` if the mode cannot be kept on this platform at all."""
@@ -425,6 +440,31 @@ class _Sheet:
                     "run 'discover suggest' again when nodes come or go",
                 )
 
+        self._remark_ranges(intent, needed)
+        entities = {allow.peer.entity for allow in intent.allows if isinstance(allow.peer, EntityPeer)}
+        asked = self.writer.own_node_needs_rule and intent.direction is Direction.INGRESS
+        if asked and Entity.HOST not in entities:
+            self._note(
+                Code.OWN_NODE_NOT_ALLOWED,
+                Level.WARNING,
+                "ingress: the node of a pod is subject to policy on this platform, and no call of it was seen: probes"
+                " of the kubelet would be denied",
+                "check that these pods have no probes, or learn from flows that show them",
+            )
+
+    def _remark_ranges(self, intent: PolicyIntent, needed: Iterable[Allow]) -> None:
+        """Say where a declared range of addresses holds pods and nodes as well as the outside."""
+        for allow in needed:
+            declared = isinstance(allow.peer, CidrPeer) and allow.origin is Origin.SERVICE
+            if declared and self.writer.nets_hold_pods and any(map(_may_hold_pods, networks((allow.peer,)))):
+                self._note(
+                    Code.RANGE_HOLDS_PODS,
+                    Level.WARNING,
+                    f"{intent.direction}: {peer_name(allow.peer)} {content_name(allow)} is written as a range of"
+                    " addresses, which also matches pods and nodes on this platform",
+                    "put a policy of the platform's own before it if no pod may call this port",
+                )
+
     def _note(self, code: Code, level: Level, message: str, hint: str | None) -> None:
         """Keep one finding that does not stop the direction."""
         subject = clean(str(self.workload))
@@ -515,6 +555,12 @@ def _check_entity(writer: Writer, peer: EntityPeer) -> None:
             f"{writer.platform} can name {peer.entity} by address only, and none was seen",
             "give an inventory with node addresses, or use the cilium dialect",
         )
+
+
+def _may_hold_pods(prefix: str) -> bool:
+    """Say whether a prefix overlaps the private ranges that clusters use (RFC 1918, RFC 6598, RFC 4193)."""
+    network = ip_network(prefix)
+    return any(network.version == other.version and network.overlaps(other) for other in _PRIVATE)
 
 
 def _check_icmp(writer: Writer, allow: Allow) -> None:

@@ -1,7 +1,7 @@
 """The Calico dialect: ``projectcalico.org/v3`` NetworkPolicy, and StagedNetworkPolicy to monitor.
 
 Format: https://docs.tigera.io/calico/latest/reference/resources/networkpolicy and the CRD's schema. The policies
-stand in the tier ``default`` before Kubernetes policies (order 1000) and contain allows only.
+stand in one tier, by default ``default`` before Kubernetes policies (order 1000), and contain allows only.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from discovery.model.artifact import Rendered
 from discovery.model.edge import Direction, Protocol
-from discovery.model.intent import Dialect, Peer, PolicyIntent, WorkloadPeer
-from discovery.model.workload import Selector
+from discovery.model.intent import Dialect, EntityPeer, Peer, PolicyIntent, WorkloadPeer
+from discovery.model.workload import Entity, Selector
 from generators.base import (
     PROMOTE,
     Capabilities,
@@ -32,7 +32,7 @@ from generators.base import (
 )
 from generators.yaml_writer import Node
 
-TIER = "default"
+DEFAULT_TIER = "default"
 ORDER = 900
 MAX_SELECTOR = 1024
 ENFORCED = ("NetworkPolicy", "networkpolicies.projectcalico.org")
@@ -84,10 +84,17 @@ class CalicoWriter(Writer):
         _selector(intent.subject)
 
     def check_peer(self, intent: PolicyIntent, peer: Peer) -> None:
-        """Refuse selectors that are too long."""
+        """Refuse selectors that are too long, and the own node where it drops what its pods send."""
         super().check_peer(intent, peer)
         if isinstance(peer, WorkloadPeer):
             _selector(peer.selector)
+        to_host = isinstance(peer, EntityPeer) and peer.entity is Entity.HOST and intent.direction is Direction.EGRESS
+        if to_host and self.platform.setting("default-endpoint-to-host-action") == "drop":
+            raise Inexpressible(
+                Code.HOST_DROPS,
+                "the node drops what its pods send to it (defaultEndpointToHostAction Drop), whatever a policy allows",
+                "set defaultEndpointToHostAction to Accept or Return, and write policies of host endpoints",
+            )
 
     def rules(self, intent: PolicyIntent, rule: RuleGroup) -> Sequence[Mapping[str, Node]]:
         """Return the rules of a group: one for each list of nets, list of ports and ICMP type."""
@@ -100,7 +107,7 @@ class CalicoWriter(Writer):
     def manifest(self, name: str, subject: Selector, sections: Mapping[Direction, Node]) -> dict[str, Node]:
         """Return the policy."""
         spec: dict[str, Node] = {"stagedAction": "Set"} if self.monitor else {}
-        spec |= {"tier": TIER, "order": ORDER, "selector": _selector(subject)}
+        spec |= {"tier": self.tier, "order": ORDER, "selector": _selector(subject)}
         if subject.service_account is not None:
             spec["serviceAccountSelector"] = f"projectcalico.org/name == '{subject.service_account}'"
         spec["types"] = [direction.capitalize() for direction in sections]
@@ -108,17 +115,30 @@ class CalicoWriter(Writer):
         return {
             "apiVersion": "projectcalico.org/v3",
             "kind": (STAGED if self.monitor else ENFORCED)[0],
-            "metadata": metadata(name, subject.namespace, self.request.mode),
+            "metadata": metadata(self.full_name(name), subject.namespace, self.request.mode),
             "spec": spec,
         }
+
+    @property
+    def tier(self) -> str:
+        """Return the tier of the policies; another one than ``default`` has to exist before they are applied."""
+        return self.platform.setting("tier")
+
+    def full_name(self, name: str) -> str:
+        """Return the name of a policy: outside of the default tier it starts with the tier (required up to 3.31)."""
+        return name if self.tier == DEFAULT_TIER else f"{self.tier}.{name}"
 
     def guide(self, name: str, namespace: str, directions: str) -> Guide:
         """Return what the header says."""
         plural = (STAGED if self.monitor else ENFORCED)[1]
-        rollback = (f"kubectl delete {plural} -n {namespace} {name}",)
+        rollback = (f"kubectl delete {plural} -n {namespace} {self.full_name(name)}",)
         if not self.monitor:
+            final = (
+                "" if self.tier == DEFAULT_TIER else " An allow here is final: policies of later tiers are not asked."
+            )
             return Guide(
-                effect=f"isolates the {directions} of these pods for new connections: what no policy allows is denied.",
+                effect=f"isolates the {directions} of these pods for new connections: what no policy allows is denied."
+                f"{final}",
                 watch="denied flows in Goldmane or Whisker (Calico 3.30 or later)",
                 rollback=rollback,
             )

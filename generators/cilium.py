@@ -81,9 +81,34 @@ class CiliumWriter(Writer):
     style = GroupingStyle(one_protocol=False, shared=frozenset(PeerKind), entity_by_address=False)
     entities = EntityForm.NAME
 
+    @property
+    def nets_hold_pods(self) -> bool:
+        """Say whether CIDR rules match pods or nodes: by setting alone."""
+        return self.platform.setting("policy-cidr-match-mode") != "none"
+
+    @property
+    def own_node_needs_rule(self) -> bool:
+        """Say whether the own node is subject to policy: by setting alone."""
+        return self.platform.setting("allow-localhost") == "policy"
+
     def check_platform(self) -> None:
-        """Refuse monitor mode where ``enableDefaultDeny: false`` is unknown or overruled."""
+        """Refuse monitor mode where ``enableDefaultDeny: false`` is unknown or overruled, or where everything is
+        isolated already; refuse to enforce where nothing is enforced.
+        """
         super().check_platform()
+        enforcing = self.platform.setting("enable-policy")
+        if self.monitor and enforcing == "always":
+            raise Inexpressible(
+                Code.MONITOR_NOT_INERT,
+                "with enable-policy=always every pod is isolated already: these allows would open traffic at once",
+                "use --mode enforce and review it as what it is: more traffic is let through",
+            )
+        if not self.monitor and enforcing == "never":
+            raise Inexpressible(
+                Code.NOT_ENFORCED,
+                "with enable-policy=never no policy is enforced",
+                "set enable-policy=default in the agent's configuration first",
+            )
         if self.monitor and self.platform.setting("enable-non-default-deny-policies") == "false":
             raise Inexpressible(
                 Code.MONITOR_NOT_INERT,
@@ -148,9 +173,11 @@ class CiliumWriter(Writer):
         """Return what the header says."""
         rollback = (f"kubectl delete {PLURAL} -n {namespace} {name}",)
         if not self.monitor:
+            always = self.platform.setting("enable-policy") == "always"
+            rest = " With enable-policy=always a direction without a policy is isolated, too." if always else ""
             return Guide(
                 effect=f"isolates the {directions} of these pods: what no policy allows is dropped, open connections"
-                " too.",
+                f" too.{rest}",
                 watch="drops, live",
                 watch_commands=(f"hubble observe --namespace {namespace} --verdict DROPPED --follow",),
                 rollback=rollback,

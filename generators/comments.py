@@ -84,6 +84,8 @@ def evidence_line(allow: Allow, rule: RuleGroup, identifier: str) -> str:
 def peer_name(peer: Peer) -> str:
     """Return a short name of a peer for people, safe in a comment."""
     if isinstance(peer, CidrPeer):
+        if peer.prefixes and set(peer.prefixes) <= {"0.0.0.0/0", "::/0"}:
+            return "anywhere"
         if peer.clients:
             names = f" ({_names(peer.names)})" if peer.names else ""
             return f"external clients{names}, named by their /24 and /48 (--show-addresses: exactly)"

@@ -78,6 +78,11 @@ class KubernetesWriter(Writer):
         """Return how nodes are written: only Calico is known to match them by address."""
         return self._entities
 
+    @property
+    def nets_hold_pods(self) -> bool:
+        """Say whether an ipBlock matches pods, or may: on Cilium it does not."""
+        return self.platform.setting("enforcer") != "cilium"
+
     def check_intent(self, intent: PolicyIntent) -> None:
         """Refuse a subject that selects by our own opt-in label: its pods have opted in already."""
         super().check_intent(intent)

@@ -87,8 +87,10 @@ def _governed(ends: tuple[tuple[str, str, str], ...], workloads: Workloads) -> f
     found = set()
     for key, direction, policy in ends:
         ref = refs[key]
-        _, _, place = policy.partition("/")
-        if place not in {f"{ref.namespace}/{name}" for name in (names[ref], manifest_names([ref])[ref])}:
+        _, namespace, name = (*policy.split("/", 2), "", "")[:3]
+        own = {names[ref], manifest_names([ref])[ref]}
+        # Outside of the default tier Calico's names start with the tier; ours have no other dot.
+        if namespace != ref.namespace or not own & {name, name.rpartition(".")[2]}:
             found.add((ref, Direction(direction)))
     return frozenset(found)
 

@@ -72,7 +72,8 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         )
     _check_usable(evidence.completeness)
     if evidence.inventory is not None:
-        options = replace(options, platforms=detect_platforms(options.platforms, evidence.inventory.versions))
+        told = evidence.inventory
+        options = replace(options, platforms=detect_platforms(options.platforms, told.versions, told.settings))
     owners = read_owners(options.owners) if options.owners is not None else None
     options.progress("learning", 0, 3)
     existing = read_existing(options.existing, evidence.edges, evidence.workloads.versions)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, PolicyIntent
@@ -52,17 +52,28 @@ def _with_clients(intent: PolicyIntent, one: DeclaredExposure) -> PolicyIntent:
         peer=CidrPeer(prefixes=prefixes), protocol=Protocol(one.protocol), ports=PortSet.of(one.port),
         origin=Origin.SERVICE, reason=f"{one.declared_by} takes clients from {where}; some were seen",
     )  # fmt: skip
-    kept = [allow for allow in intent.allows if allow not in seen or not _inside(allow, prefixes)]
-    return intent if added in kept else replace(intent, allows=(*kept, added))
+    kept = [
+        left
+        for allow in intent.allows
+        if allow != added
+        for left in (_without(allow, prefixes) if allow in seen else [allow])
+    ]
+    return replace(intent, allows=(*kept, added))
 
 
-def _inside(allow: Allow, prefixes: tuple[str, ...]) -> bool:
-    """Say whether all prefixes of an allow are inside of others."""
+def _without(allow: Allow, prefixes: tuple[str, ...]) -> list[Allow]:
+    """Return an allow without the prefixes that are inside of others: none where all are."""
+    if not isinstance(allow.peer, CidrPeer):
+        return [allow]
     outer = [ip_network(prefix) for prefix in prefixes]
-    return isinstance(allow.peer, CidrPeer) and all(
-        any(inner.version == one.version and inner.subnet_of(one) for one in outer)  # type: ignore[arg-type]
-        for inner in map(ip_network, allow.peer.prefixes)
-    )
+    left = tuple(prefix for prefix in allow.peer.prefixes if not any(_is_inside(prefix, one) for one in outer))
+    return [replace(allow, peer=replace(allow.peer, prefixes=left))] if left else []
+
+
+def _is_inside(prefix: str, outer: IPv4Network | IPv6Network) -> bool:
+    """Say whether a prefix is inside of a network."""
+    inner = ip_network(prefix)
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
 def _with_nodes(intent: PolicyIntent, one: DeclaredExposure, nodes: tuple[str, ...]) -> PolicyIntent:

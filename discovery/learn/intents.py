@@ -125,9 +125,7 @@ def learn(
     intents = [with_calls(_open_resolver(intent, resolvers), told.calls, api_server) for intent in intents]
     known_nodes = told.addresses.get(EndpointKind.REMOTE_NODE, ())
     intents = [with_exposed(intent, told.exposures, known_nodes) for intent in intents]
-    diagnostics += unseen_calls((call for call in told.calls if subjects.take(call.workload)), judged)
-    diagnostics += unseen_routes((one for one in _leading(told) if subjects.take(one.workload)), judged)
-    diagnostics += unseen_runs((run for run in told.runs if subjects.take(run.workload)), judged)
+    diagnostics += _unseen(told, subjects, judged)
     intents, unproven = refuse(
         [with_mesh(intent, meshes) for intent in intents], _learned_of(judged), meshes, enforce=options.enforce
     )
@@ -140,6 +138,15 @@ def learn(
         graph=graph,
         diagnostics=tuple(sorted(set(diagnostics), key=_diagnostic_order)),
     )
+
+
+def _unseen(told: Told, subjects: Subjects, judged: tuple[Judged, ...]) -> list[Diagnostic]:
+    """Return what objects declare of subjects and no learned edge shows."""
+    return [
+        *unseen_calls((call for call in told.calls if subjects.take(call.workload)), judged),
+        *unseen_routes((one for one in _leading(told) if subjects.take(one.workload)), judged),
+        *unseen_runs((run for run in told.runs if subjects.take(run.workload)), judged),
+    ]
 
 
 def _leading(told: Told) -> Iterator[DeclaredCall]:

@@ -190,6 +190,7 @@ class Inventory:
     """One snapshot of one cluster. ``taken`` is the latest time that any of its objects names.
 
     ``versions`` are of Kubernetes and of the CNI, by the name of their dialect: the lowest that any node runs.
+    ``settings`` are those of the CNI that change what a policy means, in the words of a platform.
     """
 
     cluster: str
@@ -202,6 +203,7 @@ class Inventory:
     schedules: tuple[Schedule, ...] = ()
     namespaces: dict[str, Labels] = field(default_factory=dict)
     versions: dict[str, tuple[int, int]] = field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)
     taken: int = 0
 
     @property

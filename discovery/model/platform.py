@@ -12,23 +12,44 @@ from discovery.model.intent import Dialect
 # Versions assumed when the user declares none: releases that were supported when this version came out.
 ASSUMED_VERSIONS = {Dialect.CILIUM: (1, 18), Dialect.CALICO: (3, 30), Dialect.KUBERNETES: (1, 31)}
 
-# The settings that change what a policy means, with the values we understand; the first is the default.
+# The settings that change what a policy means, with the values we understand; the first is the default. Sources:
+# Cilium's ConfigMap ``cilium-config``, Calico's FelixConfiguration. ``tier`` is a name: its default, or any DNS label.
 SETTINGS: dict[Dialect, dict[str, tuple[str, ...]]] = {
     Dialect.CILIUM: {
-        "policy-cidr-match-mode": ("none", "nodes"),
+        "allow-localhost": ("auto", "always", "policy"),
         "enable-non-default-deny-policies": ("true", "false"),
+        "enable-policy": ("default", "always", "never"),
+        "policy-cidr-match-mode": ("none", "nodes", "pods", "nodes+pods"),
+        "policy-default-local-cluster": ("auto", "true", "false"),
     },
-    Dialect.CALICO: {"staged": ("true", "false")},
+    Dialect.CALICO: {
+        "default-endpoint-to-host-action": ("unknown", "accept", "drop", "return"),
+        "staged": ("true", "false"),
+        "tier": ("default",),
+    },
     Dialect.KUBERNETES: {"enforcer": ("strict", "cilium", "calico")},
 }
+_NAMES = frozenset({"tier"})
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+# First releases that know a value that is not the default.
+_SINCE = {
+    (Dialect.CILIUM, "enable-non-default-deny-policies", "false"): (1, 17),
+    (Dialect.CILIUM, "policy-cidr-match-mode", "nodes"): (1, 15),
+    (Dialect.CILIUM, "policy-cidr-match-mode", "pods"): (1, 20),
+    (Dialect.CILIUM, "policy-cidr-match-mode", "nodes+pods"): (1, 20),
+    (Dialect.CILIUM, "policy-default-local-cluster", "true"): (1, 18),
+    (Dialect.CILIUM, "policy-default-local-cluster", "false"): (1, 18),
+}
+_LOCAL_BY_DEFAULT = (1, 19)
 
-_ITEM = re.compile(r"(?P<name>[a-z]+)=(?P<version>\d{1,4}\.\d{1,4})(\.\d+)?(?P<settings>(;[a-z0-9-]+=[a-z0-9-]+)*)")
+_ITEM = re.compile(r"(?P<name>[a-z]+)=(?P<version>\d{1,4}\.\d{1,4})(\.\d+)?(?P<settings>(;[a-z0-9-]+=[a-z0-9+-]+)*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
     """One enforcing platform. ``declared`` is False when nobody named the version: then it is an assumption, or
-    ``detected`` in an inventory. ``settings`` are sorted pairs, defaults included.
+    ``detected`` in an inventory. ``settings`` are sorted pairs, defaults included; ``chosen`` are the names of those
+    that somebody declared.
     """
 
     dialect: Dialect
@@ -36,10 +57,19 @@ class Platform:
     declared: bool
     settings: tuple[tuple[str, str], ...]
     detected: bool = False
+    chosen: tuple[str, ...] = ()
 
     def setting(self, name: str) -> str:
         """Return the value of a setting."""
         return dict(self.settings)[name]
+
+    @property
+    def local_by_default(self) -> bool:
+        """Say whether selectors without a cluster mean the cluster of the policy, also in a mesh."""
+        if self.dialect is not Dialect.CILIUM:
+            return True
+        told = self.setting("policy-default-local-cluster")
+        return self.version >= _LOCAL_BY_DEFAULT if told == "auto" else told == "true"
 
     def __str__(self) -> str:
         """Return ``cilium 1.18 (assumed)``, with the settings that are not defaults."""
@@ -68,16 +98,43 @@ def _parse_item(item: str) -> Platform:
         raise OptionError(f"platform {match['name']!r} is not known", hint=f"known platforms: {', '.join(Dialect)}")
     dialect = Dialect(match["name"])
     settings = {name: values[0] for name, values in SETTINGS[dialect].items()}
+    chosen: list[str] = []
     for pair in filter(None, match["settings"].split(";")):
         name, value = pair.split("=")
-        if value not in SETTINGS[dialect].get(name, ()):
-            known = "; ".join(f"{k}={'|'.join(v)}" for k, v in SETTINGS[dialect].items())
+        if not _is_known(dialect, name, value):
+            known = "; ".join(f"{k}={'NAME' if k in _NAMES else '|'.join(v)}" for k, v in SETTINGS[dialect].items())
             raise OptionError(f"platform setting {pair!r} is not known for {dialect}", hint=f"known: {known}")
         settings[name] = value
+        chosen.append(name)
     major, minor = match["version"].split(".")
-    return Platform(
-        dialect=dialect, version=(int(major), int(minor)), declared=True, settings=tuple(sorted(settings.items()))
+    platform = Platform(
+        dialect=dialect,
+        version=(int(major), int(minor)),
+        declared=True,
+        settings=tuple(sorted(settings.items())),
+        chosen=tuple(sorted(set(chosen))),
     )
+    _check_versions(platform)
+    return platform
+
+
+def _is_known(dialect: Dialect, name: str, value: str) -> bool:
+    """Say whether a dialect has a setting with this value."""
+    if name in _NAMES and name in SETTINGS[dialect]:
+        return _NAME.fullmatch(value) is not None
+    return value in SETTINGS[dialect].get(name, ())
+
+
+def _check_versions(platform: Platform) -> None:
+    """Raise :class:`OptionError` for a declared value that the declared version does not have."""
+    for name, value in platform.settings:
+        since = _SINCE.get((platform.dialect, name, value))
+        if since is not None and platform.version < since:
+            first, declared = (".".join(map(str, version)) for version in (since, platform.version))
+            raise OptionError(
+                f"{name}={value} needs {platform.dialect} {first} or later, and {declared} is declared",
+                hint="leave the setting out, or declare the version that the cluster runs",
+            )
 
 
 def parse_platforms(items: Iterable[str]) -> dict[Dialect, Platform]:
@@ -94,20 +151,28 @@ def parse_platforms(items: Iterable[str]) -> dict[Dialect, Platform]:
 
 
 def detect_platforms(
-    platforms: Mapping[Dialect, Platform], versions: Mapping[str, tuple[int, int]]
+    platforms: Mapping[Dialect, Platform],
+    versions: Mapping[str, tuple[int, int]],
+    settings: Mapping[str, Mapping[str, str]],
 ) -> dict[Dialect, Platform]:
     """Return the platforms with what an inventory shows in place of assumptions; what was declared stays.
 
-    ``versions`` are by name of the dialect. Who enforces Kubernetes policies is known when one of the others is there.
+    ``versions`` and ``settings`` are by name of the dialect. Who enforces Kubernetes policies is known when one of the
+    others is there.
     """
-    found = dict(platforms)
+    found = {}
+    enforcers = {dialect.value for dialect in (Dialect.CILIUM, Dialect.CALICO) if dialect.value in versions}
     for dialect, platform in platforms.items():
         version = versions.get(dialect.value)
         if not platform.declared and version is not None:
-            found[dialect] = replace(platform, version=version, detected=True)
-    enforcers = {dialect.value for dialect in (Dialect.CILIUM, Dialect.CALICO) if dialect.value in versions}
-    plain = found[Dialect.KUBERNETES]
-    if len(enforcers) == 1 and plain.detected:
-        settings = {**dict(plain.settings), "enforcer": enforcers.pop()}
-        found[Dialect.KUBERNETES] = replace(plain, settings=tuple(sorted(settings.items())))
+            platform = replace(platform, version=version, detected=True)  # noqa: PLW2901 - the same platform, better known
+        told = dict(settings.get(dialect.value, {}))
+        if dialect is Dialect.KUBERNETES and len(enforcers) == 1:
+            told["enforcer"] = next(iter(enforcers))
+        known = {
+            name: value
+            for name, value in told.items()
+            if name not in platform.chosen and _is_known(dialect, name, value)
+        }
+        found[dialect] = replace(platform, settings=tuple(sorted({**dict(platform.settings), **known}.items())))
     return found

@@ -1,9 +1,9 @@
 """Reader of Calico NetworkPolicy and StagedNetworkPolicy (projectcalico.org/v3).
 
-Semantics: the Calico policy reference. Only Allow rules in tier ``default`` are evaluated: there they are a union
-with the tier's final deny, together with the Kubernetes policies of the same tier. Deny, Pass and Log, other tiers,
-negations, source ports, named ports, services and HTTP are not evaluated. Selectors are taken to match pods alone:
-NetworkSets and HostEndpoints are not known here.
+Semantics: the Calico policy reference. Only Allow rules are evaluated: in one tier they are a union with the tier's
+final deny (in tier ``default`` together with the Kubernetes policies); what several tiers mean together is left to the
+evaluator. Deny, Pass and Log, negations, source ports, named ports, services and HTTP are not evaluated. Selectors are
+taken to match pods alone: NetworkSets and HostEndpoints are not known here.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ _ACCOUNT_KEY = "projectcalico.org/name"
 _PEER_FIELDS = ("nets", "selector", "namespaceSelector", "serviceAccounts")
 _PORTS = re.compile(r"([0-9]{1,5})(?::([0-9]{1,5}))?")
 _MAX_ICMP_TYPE = 254
+DEFAULT_TIER = "default"
 
 
 def read(document: dict[str, Any], source: str) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
@@ -97,8 +98,9 @@ def _read_spec(document: dict[str, Any], head: Head, namespace: str, notes: Note
     spec = only(mapping(document.get("spec"), "spec"), (*_FIELDS, "stagedAction") if staged else _FIELDS, "spec")
     if staged and spec.get("stagedAction", "Set") != "Set":
         raise NotEvaluatedError("spec.stagedAction", f"{shown(spec['stagedAction'])} is not evaluated")
-    if spec.get("tier") not in (None, "", "default"):
-        raise NotEvaluatedError("spec.tier", f"tier {shown(spec['tier'])} is not evaluated")
+    tier = spec.get("tier") or DEFAULT_TIER
+    if not isinstance(tier, str):
+        raise NotEvaluatedError("spec.tier", f"expected a name, found {shown(tier)}")
     order = spec.get("order")
     if order is not None and (isinstance(order, bool) or not isinstance(order, (int, float))):
         raise NotEvaluatedError("spec.order", f"expected a number, found {shown(order)}")
@@ -126,6 +128,7 @@ def _read_spec(document: dict[str, Any], head: Head, namespace: str, notes: Note
                 source=notes.source,
                 complete=rules.complete,
                 needs=("staged",) if staged else (),
+                tier=tier,
             )
         )
     return tuple(policies)

@@ -31,8 +31,6 @@ from discovery.verify.rules import (
 )
 
 _NODES = (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER)
-# First release whose selectors without a cluster key mean the local cluster (policy-default-local-cluster).
-_CILIUM_LOCAL_BY_DEFAULT = (1, 19)
 _CILIUM_DEFAULT_DENY_FIELD = (1, 16)
 # First releases that know a field or kind that older ones ignore or refuse.
 _NEEDS = {
@@ -152,13 +150,20 @@ def isolates(policy: ReadPolicy, platform: Platform) -> bool:
     """Say whether a policy that is in force isolates on this platform.
 
     Cilium before 1.16 drops ``enableDefaultDeny`` on apply, and ``enable-non-default-deny-policies=false`` overrides
-    it: both make the policy isolate every direction that it has rules for.
+    it: both make the policy isolate every direction that it has rules for. ``enable-policy=never`` enforces nothing.
     """
+    if _setting(platform, "enable-policy") == "never":
+        return False
     if policy.isolates or policy.dialect is not Dialect.CILIUM or platform.dialect is not Dialect.CILIUM:
         return policy.isolates
     return (
         platform.version < _CILIUM_DEFAULT_DENY_FIELD or platform.setting("enable-non-default-deny-policies") == "false"
     )
+
+
+def _setting(platform: Platform, name: str) -> str | None:
+    """Return the value of a setting, or None where the platform has no such setting."""
+    return dict(platform.settings).get(name)
 
 
 def isolates_now(policy: ReadPolicy, platform: Platform) -> bool:
@@ -175,7 +180,8 @@ class Evaluator:
     """Decides many probes under one set of policies.
 
     With ``as_enforced`` every policy counts as if it were promoted: staged kinds are in force, opt-in labels are not
-    asked for, and ``enableDefaultDeny: false`` isolates.
+    asked for, and ``enableDefaultDeny: false`` isolates. It asks what these policies do, so what the platform denies
+    whatever they say (``enable-policy=always``, ``defaultEndpointToHostAction``) does not count then.
     """
 
     def __init__(self, policies: Iterable[ReadPolicy], platform: Platform, *, as_enforced: bool = False) -> None:
@@ -206,12 +212,12 @@ class Evaluator:
 
     def _side(self, probe: Probe, direction: Direction, here: End, there: End) -> SideDecision:
         """Return the answer of the side that ``here`` is on."""
+        settled = self._settled(direction, here, there)
+        if settled is not None:
+            outcome, reason = settled
+            return SideDecision(direction=direction, outcome=outcome, reason=reason)
         if not isinstance(here, PodEnd):
             return SideDecision(direction=direction, outcome=Outcome.ALLOWED, reason="no pod on this side")
-        if direction is Direction.INGRESS and isinstance(there, EntityEnd) and there.entity is Entity.HOST:
-            return SideDecision(
-                direction=direction, outcome=Outcome.ALLOWED, reason="a node always reaches its own pods"
-            )
         certain, doubtful = self._governed(direction, here.version)
         isolating = tuple(
             policy for policy in (*certain, *doubtful) if self._as_enforced or isolates(policy, self._platform)
@@ -219,12 +225,25 @@ class Evaluator:
         if doubtful:
             reason = f"not known what {doubtful[0]} does here"
             return SideDecision(direction=direction, outcome=Outcome.UNKNOWN, reason=reason, isolating=isolating)
-        if not isolating:
+        if not isolating and (self._as_enforced or _setting(self._platform, "enable-policy") != "always"):
             return SideDecision(direction=direction, outcome=Outcome.ALLOWED, reason="not isolated")
         if not probe.protocol.has_ports and self._open_icmp(certain):
             reason = "the API leaves ICMP under isolation to the implementation"
             return SideDecision(direction=direction, outcome=Outcome.UNKNOWN, reason=reason, isolating=isolating)
         return self._allows(probe, direction, here.version, there, certain, isolating)
+
+    def _settled(self, direction: Direction, here: End, there: End) -> tuple[Outcome, str] | None:
+        """Return what the platform's settings decide whatever the policies say, or None."""
+        if isinstance(here, PodEnd) and _setting(self._platform, "enable-policy") == "never":
+            return Outcome.ALLOWED, "nothing is enforced (enable-policy=never)"
+        if not isinstance(here, PodEnd) or not isinstance(there, EntityEnd) or there.entity is not Entity.HOST:
+            return None
+        if direction is Direction.INGRESS and _setting(self._platform, "allow-localhost") != "policy":
+            return Outcome.ALLOWED, "a node always reaches its own pods"
+        dropped = _setting(self._platform, "default-endpoint-to-host-action") == "drop"
+        if direction is Direction.EGRESS and dropped and not self._as_enforced:
+            return Outcome.DENIED, "the node drops what its pods send to it (defaultEndpointToHostAction Drop)"
+        return None
 
     def _allows(
         self,
@@ -284,7 +303,10 @@ class Evaluator:
     def _unclear(self, policy: ReadPolicy) -> bool:
         """Say whether this platform may read the policy differently from how it is written."""
         foreign = self._enforcer is Dialect.KUBERNETES and policy.dialect is not Dialect.KUBERNETES
-        return foreign or "endPort" in unmet_needs(policy, self._platform)
+        # What policies of two tiers mean together depends on the order and the default action of the tiers.
+        tier = _setting(self._platform, "tier") or "default"
+        elsewhere = self._enforcer is Dialect.CALICO and policy.tier != tier
+        return foreign or elsewhere or "endPort" in unmet_needs(policy, self._platform)
 
     def _open_icmp(self, policies: list[ReadPolicy]) -> bool:
         """Say whether ICMP is undefined: Kubernetes policies enforced by nobody in particular."""
@@ -328,7 +350,7 @@ class Evaluator:
         if isinstance(end, PodEnd):
             truth = _selects(match, end.version)
             if match.cluster is None and end.version.ref.cluster != subject.ref.cluster and truth is not Truth.NO:
-                local = self._platform.dialect is Dialect.CILIUM and self._platform.version >= _CILIUM_LOCAL_BY_DEFAULT
+                local = self._platform.dialect is Dialect.CILIUM and self._platform.local_by_default
                 return Truth.MAYBE if cilium and not local else Truth.NO
             return truth
         # Cilium's special identities for pods carry no labels; elsewhere they are pods like others.
@@ -344,8 +366,11 @@ class Evaluator:
             return self._contains(match, end)
         if self._enforcer is Dialect.KUBERNETES:
             return Truth.NO if self._contains(match, end) is Truth.NO else Truth.MAYBE
+        mode = _setting(self._platform, "policy-cidr-match-mode") or ""
+        if isinstance(end, PodEnd):
+            return self._contains(match, end) if "pods" in mode else Truth.NO
         if isinstance(end, EntityEnd) and end.entity in _NODES:
-            if self._platform.dialect is Dialect.CILIUM and self._platform.setting("policy-cidr-match-mode") == "nodes":
+            if "nodes" in mode:
                 return self._contains(match, end)
             # An API server outside the cluster has an address identity as well.
             if end.entity is Entity.KUBE_APISERVER and self._contains(match, end) is not Truth.NO:

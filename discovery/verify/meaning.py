@@ -132,6 +132,8 @@ def _entity(peer: EntityPeer, direction: Direction, platform: Platform) -> PeerM
         return EntityMatch(entity=peer.entity)
     if peer.entity is Entity.HOST and direction is Direction.INGRESS:
         return None
+    if peer.entity is Entity.HOST and dict(platform.settings).get("default-endpoint-to-host-action") == "drop":
+        raise InexpressibleError("the node drops what its pods send to it")
     by_address = platform.dialect is Dialect.CALICO or platform.setting("enforcer") == "calico"
     if not by_address or peer.entity not in _BY_ADDRESS:
         raise InexpressibleError(f"entity {peer.entity} cannot be named")

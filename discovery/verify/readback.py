@@ -2,7 +2,8 @@
 
 Codes of :func:`check`, all of level error unless said otherwise: ``direction-missing``, ``unexpected-policy``,
 ``missing-allow``, ``excess-allow``, ``inexpressible-allow``, ``monitor-isolates``, ``enforce-inert``,
-``needs-newer-platform``, ``wrong-dialect``, ``cluster-unknown``, ``version-not-selected``, ``selects-other-workload``,
+``needs-newer-platform``, ``wrong-dialect``, ``wrong-tier``, ``cluster-unknown``, ``version-not-selected``,
+``selects-other-workload``,
 ``workload-without-version`` (warning), ``peer-may-cross-clusters`` (warning), and everything that
 :func:`discovery.verify.read.read_policies` reports. Codes of :func:`covers`: ``learned-edge-cut``,
 ``learned-edge-unknown``, ``workload-without-version``.
@@ -16,7 +17,7 @@ from dataclasses import replace
 
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Endpoint
-from discovery.model.intent import Dialect, Mode, PolicyIntent
+from discovery.model.intent import Mode, PolicyIntent
 from discovery.model.platform import Platform
 from discovery.model.workload import EndpointKind, Entity, WorkloadRef, WorkloadVersion
 from discovery.verify.evaluate import (
@@ -37,7 +38,6 @@ from discovery.verify.read import ReadSet
 from discovery.verify.rules import PodMatch, ReadPolicy
 
 _Key = tuple[PodMatch, Direction]
-_CILIUM_LOCAL_BY_DEFAULT = (1, 19)
 _HASH_DIGITS = 8
 
 
@@ -214,6 +214,9 @@ def _in_mode(policy: ReadPolicy, platform: Platform, mode: Mode) -> Iterator[Dia
         yield _error("monitor-isolates", policy.source, f"{policy} isolates {policy.direction} once it is applied")
     if mode is Mode.ENFORCE and not now:
         yield _error("enforce-inert", policy.source, f"{policy} isolates no {policy.direction} when it is applied")
+    tier = dict(platform.settings).get("tier", policy.tier)
+    if policy.tier != tier:
+        yield _error("wrong-tier", policy.source, f"{policy} is in tier {shown(policy.tier)}, not in {tier}")
     for need in unmet_needs(policy, platform):
         yield _error("needs-newer-platform", policy.source, f"{policy} uses {need}, which {platform} does not know")
 
@@ -241,7 +244,7 @@ def _selected(subject: PodMatch, owners: list[PolicyIntent], known: _Versions) -
 
 def _crossing(policy: ReadPolicy, platform: Platform, known: _Versions) -> Iterator[Diagnostic]:
     """Warn of selectors without a cluster that a mesh of older Cilium releases reads as "any cluster"."""
-    if platform.dialect is not Dialect.CILIUM or platform.version >= _CILIUM_LOCAL_BY_DEFAULT:
+    if platform.local_by_default:
         return
     for rule in policy.rules:
         for peer in rule.peers:

@@ -86,7 +86,7 @@ class ReadPolicy:
     document asks for once it is in force (False only for Cilium's ``enableDefaultDeny: false``). ``staged``
     kinds are never in force. ``source`` is ``path:line``. ``complete`` is False when something in the manifest
     could not be evaluated: a decision that depends on it is then UNKNOWN. ``needs`` names the fields and kinds
-    that older platforms ignore, sorted.
+    that older platforms ignore, sorted. ``tier`` is Calico's; policies of Kubernetes are in its tier ``default``.
     """
 
     dialect: Dialect
@@ -102,6 +102,7 @@ class ReadPolicy:
     source: str
     complete: bool = True
     needs: tuple[str, ...] = ()
+    tier: str = "default"
 
     def __str__(self) -> str:
         """Return ``Kind namespace/name``, hostile characters escaped."""

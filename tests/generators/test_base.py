@@ -14,7 +14,7 @@ from discovery.model.artifact import Rendered
 from discovery.model.diagnostics import Level
 from discovery.model.edge import Direction, Protocol
 from discovery.model.errors import RenderError
-from discovery.model.intent import CidrPeer, Dialect, Mode, PolicyIntent
+from discovery.model.intent import Allow, CidrPeer, Dialect, Mode, Origin, PolicyIntent
 from discovery.model.platform import default_platform
 from discovery.model.ports import PortSet
 from discovery.model.workload import Entity, Labels, Selector, WorkloadRef
@@ -35,6 +35,7 @@ from tests.generators.samples import (
     platform,
     pods,
 )
+from tests.generators.samples import request as asked
 from tests.strategies import hostile_text, intent_sets, platforms
 
 DIALECTS = pytest.mark.parametrize("dialect", Dialect)
@@ -231,3 +232,26 @@ def test_protocols_are_never_left_open() -> None:
     for dialect in Dialect:
         (artifact,) = rendered(dialect, found).artifacts
         assert "protocol: SCTP\n" in artifact.text
+
+
+@pytest.mark.parametrize(
+    ("platform", "prefix", "expected"),
+    [
+        ("calico=3.30", "0.0.0.0/0", True),
+        ("calico=3.30", "10.0.0.0/8", True),
+        ("calico=3.30", "203.0.113.0/24", False),
+        ("kubernetes=1.31", "::/0", True),
+        ("kubernetes=1.31;enforcer=cilium", "0.0.0.0/0", False),
+        ("cilium=1.18", "0.0.0.0/0", False),
+        ("cilium=1.18;policy-cidr-match-mode=nodes", "0.0.0.0/0", True),
+    ],
+)
+def test_a_declared_range_that_holds_pods_is_said(platform: str, prefix: str, expected: bool) -> None:
+    """Where prefixes match pods or nodes, a range for clients outside lets those in as well."""
+    clients = Allow(
+        peer=CidrPeer(prefixes=(prefix,)), protocol=Protocol.TCP, ports=PortSet.of(443), origin=Origin.SERVICE,
+        reason="Service shop/web (LoadBalancer) takes clients from anywhere; some were seen",
+    )  # fmt: skip
+    found = render(asked(platform, Mode.ENFORCE, intent(Direction.INGRESS, clients)))
+    assert len(found.artifacts) == 1
+    assert ("range-holds-pods" in [one.code for one in found.diagnostics]) is expected

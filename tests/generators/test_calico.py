@@ -316,3 +316,25 @@ def test_every_manifest_is_valid(
             crd_validator(path).validate(document)
         check_limits(document["spec"], artifact.isolates)
         assert mode is Mode.ENFORCE or platform.version >= (3, 30)
+
+
+def test_policies_stand_in_the_tier_of_the_platform() -> None:
+    """Their names start with it, in the commands too; the default tier needs no prefix."""
+    (artifact,) = render(request("calico=3.30;tier=app", Mode.ENFORCE, INGRESS)).artifacts
+    (document,) = artifact.documents
+    assert (document["metadata"]["name"], document["spec"]["tier"]) == ("app.deployment-cart", "app")
+    assert "-n shop app.deployment-cart" in artifact.text
+    assert "An allow here is final" in artifact.text
+    assert artifact.path == "calico/shop/deployment-cart.yaml"
+    (plain,) = render(request("calico=3.30", Mode.ENFORCE, INGRESS)).artifacts
+    assert plain.documents[0]["metadata"]["name"] == "deployment-cart"
+
+
+def test_a_node_that_drops_what_its_pods_send_is_no_peer() -> None:
+    """With defaultEndpointToHostAction Drop a rule would promise what the node does not keep; other nodes are peers."""
+    own = intent(Direction.EGRESS, observed(entity(Entity.HOST, "10.0.0.1"), 8126))
+    other = intent(Direction.EGRESS, observed(entity(Entity.REMOTE_NODE, "10.0.0.2"), 8126))
+    drops = "calico=3.30;default-endpoint-to-host-action=drop"
+    assert codes_of(own, platform=drops) == ["host-drops"]
+    assert render(request(drops, Mode.ENFORCE, other)).artifacts
+    assert render(request("calico=3.30;default-endpoint-to-host-action=accept", Mode.ENFORCE, own)).artifacts

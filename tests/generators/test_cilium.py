@@ -192,7 +192,7 @@ def test_monitor_is_refused_for_a_direction_that_is_isolated_already() -> None:
     (found,) = rendered.diagnostics
     assert (found.code, found.level) == ("already-isolated", Level.ERROR)
     assert found.message == f"ingress is left out: {why}"
-    assert found.hint == "give --existing DIR with the policies that are there, and review both together"
+    assert found.hint == "give --existing DIR with all policies that are there, and review both together"
     header = " ".join(line.removeprefix("#").strip() for line in rendered.artifacts[0].text.splitlines())
     assert f"Ingress is left out: {why}." in header
 
@@ -347,3 +347,25 @@ def test_every_manifest_is_valid(
             deny = document["spec"].get("enableDefaultDeny")
             expected = {direction.value: direction in artifact.isolates for direction in Direction}
             assert deny == (expected if platform.version >= (1, 16) else None)
+
+
+def test_settings_decide_whether_a_mode_can_be_kept() -> None:
+    """Where everything is isolated monitor files would open traffic; where nothing is enforced enforcing is idle."""
+    always, never = "cilium=1.18;enable-policy=always", "cilium=1.18;enable-policy=never"
+    assert codes_of(INGRESS, platform=always, mode=Mode.MONITOR) == ["monitor-not-inert"]
+    assert codes_of(INGRESS, platform=never) == ["not-enforced"]
+    (artifact,) = render(request(always, Mode.ENFORCE, INGRESS)).artifacts
+    assert "With enable-policy=always a direction without a policy is isolated, too." in " ".join(
+        line.removeprefix("#").strip() for line in artifact.text.splitlines()
+    )
+    assert render(request(never, Mode.MONITOR, INGRESS)).artifacts
+
+
+def test_own_nodes_that_are_subject_to_policy_are_missed() -> None:
+    """With allow-localhost=policy an isolated ingress without a rule for the host cuts probes: it is said."""
+    host = intent(Direction.INGRESS, observed(entity(Entity.HOST), 8080))
+    web = intent(Direction.INGRESS, observed(pods(app="web"), 8080))
+    for one, setting, expected in ((web, "policy", True), (host, "policy", False), (web, "always", False)):
+        found = render(request(f"cilium=1.18;allow-localhost={setting}", Mode.ENFORCE, one))
+        assert len(found.artifacts) == 1
+        assert ("own-node-not-allowed" in [one.code for one in found.diagnostics]) is expected

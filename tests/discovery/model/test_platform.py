@@ -29,10 +29,11 @@ def test_declared_platforms_replace_assumed_ones() -> None:
     assert not found[Dialect.KUBERNETES].declared
 
 
-@given(st.sampled_from(Dialect), st.integers(0, 9_999), st.integers(0, 9_999), st.data())
+@given(st.sampled_from(Dialect), st.integers(0, 9_899), st.integers(0, 9_999), st.data())
 def test_text_and_platform_agree(dialect: Dialect, major: int, minor: int, data: st.DataObject) -> None:
     """Every known setting and version reads back as declared."""
     chosen = {name: data.draw(st.sampled_from(values)) for name, values in SETTINGS[dialect].items()}
+    major += 100  # a release that has everything
     text = f"{dialect}={major}.{minor}" + "".join(f";{name}={value}" for name, value in chosen.items())
     found = parse_platforms([text])[dialect]
     assert (found.version, dict(found.settings), found.declared) == ((major, minor), chosen, True)
@@ -49,6 +50,10 @@ def test_text_and_platform_agree(dialect: Dialect, major: int, minor: int, data:
         "cilium=1.18;",
         "cilium=1.18;policy-cidr-match-mode",
         "cilium=1.18;policy-cidr-match-mode=pods",
+        "cilium=1.14;policy-cidr-match-mode=nodes",
+        "cilium=1.17;policy-default-local-cluster=false",
+        "calico=3.30;tier=-x",
+        "calico=3.30;tier=",
         "cilium=1.18;enforcer=strict",
         "istio=1.20",
         "Cilium=1.18",
@@ -81,12 +86,49 @@ def test_assumed_versions_are_complete() -> None:
 def test_an_inventory_replaces_assumptions_and_nothing_else() -> None:
     """What was declared stays; a detected version is said; one CNI is who enforces Kubernetes policies."""
     versions = {"kubernetes": (1, 33), "cilium": (1, 17)}
-    found = detect_platforms(parse_platforms(["calico=3.29"]), versions)
+    found = detect_platforms(parse_platforms(["calico=3.29"]), versions, {})
     assert str(found[Dialect.CILIUM]) == "cilium 1.17 (from the inventory)"
     assert str(found[Dialect.CALICO]) == "calico 3.29"
     assert str(found[Dialect.KUBERNETES]) == "kubernetes 1.33 (enforcer=cilium, from the inventory)"
-    both = detect_platforms(parse_platforms([]), {**versions, "calico": (3, 30)})
+    both = detect_platforms(parse_platforms([]), {**versions, "calico": (3, 30)}, {})
     assert both[Dialect.KUBERNETES].setting("enforcer") == "strict"
-    assert detect_platforms(parse_platforms([]), {}) == parse_platforms([])
-    declared = detect_platforms(parse_platforms(["kubernetes=1.30"]), versions)[Dialect.KUBERNETES]
-    assert str(declared) == "kubernetes 1.30"
+    assert detect_platforms(parse_platforms([]), {}, {}) == parse_platforms([])
+    declared = detect_platforms(parse_platforms(["kubernetes=1.30"]), versions, {})[Dialect.KUBERNETES]
+    assert str(declared) == "kubernetes 1.30 (enforcer=cilium)"
+
+
+def test_settings_of_an_inventory_stand_where_nobody_declared_them() -> None:
+    """Each setting by itself: what was declared stays, what is not known is left alone."""
+    told = {
+        "cilium": {
+            "enable-policy": "always",
+            "allow-localhost": "policy",
+            "other": "x",
+            "policy-cidr-match-mode": "all",
+        },
+        "calico": {"default-endpoint-to-host-action": "drop"},
+    }
+    found = detect_platforms(parse_platforms(["cilium=1.18;allow-localhost=always"]), {}, told)
+    assert str(found[Dialect.CILIUM]) == "cilium 1.18 (allow-localhost=always, enable-policy=always)"
+    assert str(found[Dialect.CALICO]) == "calico 3.30 (default-endpoint-to-host-action=drop, assumed)"
+    assert str(found[Dialect.KUBERNETES]) == "kubernetes 1.31 (assumed)"
+
+
+@pytest.mark.parametrize(
+    ("item", "local"),
+    [
+        ("cilium=1.18", False),
+        ("cilium=1.19", True),
+        ("cilium=1.18;policy-default-local-cluster=true", True),
+        ("cilium=1.19;policy-default-local-cluster=false", False),
+        ("calico=3.30", True),
+    ],
+)
+def test_what_a_selector_without_a_cluster_means(item: str, local: bool) -> None:
+    """From Cilium 1.19 on the local cluster, unless told otherwise; elsewhere there is no other."""
+    assert parse_platforms([item])[Dialect(item.partition("=")[0])].local_by_default is local
+
+
+def test_tiers_have_any_name() -> None:
+    """A tier is a name, not one of a list."""
+    assert parse_platforms(["calico=3.30;tier=app-team"])[Dialect.CALICO].setting("tier") == "app-team"

@@ -379,3 +379,60 @@ def test_an_address_that_is_none_raises() -> None:
     """A probe with a broken address is the caller's mistake."""
     with pytest.raises(ValueError, match="nonsense"):
         ask(BLOCK, pod("web"), AddressEnd(address="nonsense"))
+
+
+def test_settings_of_cilium_decide_before_policies() -> None:
+    """With enable-policy never nothing is denied, with always what no policy allows; own nodes by setting."""
+    deny = cnp("{endpointSelector: {}, ingress: [{}]}")
+    allow = cnp("{endpointSelector: {}, enableDefaultDeny: {ingress: false}, ingress: [{fromEntities: [world]}]}")
+    outside = AddressEnd(address="192.0.2.1")
+    for setting, expected in (("default", ALLOWED), ("always", DENIED), ("never", ALLOWED)):
+        assert ask((), outside, pod("web"), on=f"cilium=1.18;enable-policy={setting}").outcome is expected
+    assert ask(allow, outside, pod("web"), on="cilium=1.18;enable-policy=always").outcome is ALLOWED
+    assert ask(deny, outside, pod("web"), on="cilium=1.18;enable-policy=never").outcome is ALLOWED
+    node = EntityEnd(entity=Entity.HOST)
+    assert ask(deny, node, pod("web"), on="cilium=1.18;allow-localhost=always").outcome is ALLOWED
+    assert ask(deny, node, pod("web"), on="cilium=1.18;allow-localhost=policy").outcome is DENIED
+
+
+def test_what_is_not_isolated_is_nobodys_denial_when_policies_are_tried() -> None:
+    """As enforced, policies answer for themselves: enable-policy=always is not theirs."""
+    evaluator = Evaluator((), platform("cilium=1.18;enable-policy=always"), as_enforced=True)
+    probe = Probe(client=AddressEnd(address="192.0.2.1"), server=pod("web"), protocol=Protocol.TCP, port=80)
+    assert evaluator.decide(probe).outcome is ALLOWED
+    evaluator = Evaluator((), platform("calico=3.30;default-endpoint-to-host-action=drop"), as_enforced=True)
+    probe = Probe(client=pod("web"), server=EntityEnd(entity=Entity.HOST), protocol=Protocol.TCP, port=80)
+    assert evaluator.decide(probe).outcome is ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("mode", "node", "client"),
+    [("none", DENIED, DENIED), ("nodes", ALLOWED, DENIED), ("pods", DENIED, ALLOWED), ("nodes+pods", ALLOWED, ALLOWED)],
+)
+def test_what_cidr_rules_of_cilium_match(mode: str, node: Outcome, client: Outcome) -> None:
+    """The outside alone, and by setting nodes or pods."""
+    rule = cnp("{endpointSelector: {}, ingress: [{fromCIDR: [10.0.0.0/8]}]}")
+    on = f"cilium=1.20;policy-cidr-match-mode={mode}"
+    assert ask(rule, EntityEnd(entity=Entity.REMOTE_NODE, address="10.0.0.1"), pod("web"), on=on).outcome is node
+    assert ask(rule, pod("a", "10.0.0.2"), pod("web"), on=on).outcome is client
+    assert ask(rule, AddressEnd(address="10.0.0.3"), pod("web"), on=on).outcome is ALLOWED
+
+
+def test_the_node_of_a_pod_may_drop_what_it_sends() -> None:
+    """With defaultEndpointToHostAction Drop no policy helps; other nodes are not concerned."""
+    node, other = (
+        EntityEnd(entity=Entity.HOST, address="10.0.0.1"),
+        EntityEnd(entity=Entity.REMOTE_NODE, address="10.0.0.2"),
+    )
+    for setting, expected in (("unknown", ALLOWED), ("accept", ALLOWED), ("return", ALLOWED), ("drop", DENIED)):
+        on = f"calico=3.30;default-endpoint-to-host-action={setting}"
+        assert ask((), pod("web"), node, on=on).outcome is expected
+        assert ask((), pod("web"), other, on=on).outcome is ALLOWED
+
+
+def test_policies_of_one_tier_are_a_union_and_others_are_unknown() -> None:
+    """Which tier is ours is a setting; what another one does depends on its order and its default action."""
+    content = calico_policy("{tier: app, selector: all(), types: [Ingress]}")
+    assert ask(content, pod("a"), pod("web"), on="calico=3.30;tier=app").outcome is DENIED
+    assert ask(content, pod("a"), pod("web"), on="calico=3.30").outcome is UNKNOWN
+    assert ask(IN_80, pod("a"), pod("web"), on="calico=3.30;tier=app").outcome is UNKNOWN

@@ -259,7 +259,8 @@ MUTATIONS = [
     ("calico=3.30", "[Ingress, Egress]", "[Egress]", {"direction-missing", "no-effect"}),
     ("calico=3.30", "  egress:\n", "  egress:\n    - {action: Allow}\n", {"excess-allow"}),
     ("calico=3.30", "  egress:\n", "  egress:\n    - {action: Deny}\n", {"not-evaluated"}),
-    ("calico=3.30", "tier: default", "tier: security", {"not-evaluated", *MOVED}),
+    ("calico=3.30", "tier: default", "tier: security", {"wrong-tier"}),
+    ("calico=3.30", "tier: default", "tier: [x]", {"not-evaluated", *MOVED}),
     ("calico=3.30", "nets: [192.0.2.0/24]", "nets: [0.0.0.0/0]", {"excess-allow"}),
     (
         "calico=3.30",
