@@ -73,6 +73,7 @@ golden: $(VENV)/.dev ## rewrite expected outputs and the generated pages of docs
 	$(BIN)/python docs/build_lake.py
 	$(BIN)/python docs/build_system.py
 	$(BIN)/python docs/build_capture.py
+	PYTHONPATH=. $(BIN)/python docs/build_peers.py
 	$(BIN)/python -m pytest -q -n $(JOBS) -k golden --update-golden
 
 # --- use ----------------------------------------------------------------------------------------------------------

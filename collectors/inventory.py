@@ -59,6 +59,7 @@ from discovery.model.workload import Labels
 # The loader in C is an order of magnitude faster; the one in Python stands in where the library was built without it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ENDED = ("Succeeded", "Failed")
+_MAX_NESTING = 16
 _CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "ReplicaSet")
 # The containers that enforce policies on each node, by the dialect that they understand.
 _AGENTS = {"cilium-agent": "cilium", "calico-node": "calico"}
@@ -123,20 +124,22 @@ def _objects(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     except (msgspec.MsgspecError, yaml.YAMLError, ValueError, RecursionError) as error:
         text = " ".join(str(error).split())[:300]
         raise InputError(f"{path}: neither YAML nor JSON: {text}", hint=_HINT) from error
-    seen = 0
-    for document in documents:
-        items = document if isinstance(document, list) else [document]
-        for item in items:
-            if isinstance(item, Mapping) and isinstance(item.get("items"), list):
-                items_of = [(_item_kind(item), child) for child in item["items"]]
-            else:
-                items_of = [(None, item)]
-            for kind, child in items_of:
-                seen += 1
-                if isinstance(child, Mapping):
-                    yield f"{path}: object {seen}", {"kind": kind, **child} if kind else child
-                elif child is not None:
-                    raise InputError(f"{path}: object {seen} is no object", hint=_HINT)
+    for seen, one in enumerate(_opened(documents, None), 1):
+        if isinstance(one, Mapping):
+            yield f"{path}: object {seen}", one
+        elif one is not None:
+            raise InputError(f"{path}: object {seen} is no object", hint=_HINT)
+
+
+def _opened(value: Any, kind: str | None, depth: int = 0) -> Iterator[Any]:
+    """Yield what lists hold, lists in lists too. ``kind`` is that of the items of a typed list, which carry none."""
+    if depth < _MAX_NESTING and isinstance(value, list):
+        for child in value:
+            yield from _opened(child, kind, depth + 1)
+    elif depth < _MAX_NESTING and isinstance(value, Mapping) and isinstance(value.get("items"), list):
+        yield from _opened(value["items"], _item_kind(value), depth + 1)
+    else:
+        yield {"kind": kind, **value} if kind and isinstance(value, Mapping) else value
 
 
 def _without_nulls(value: Any) -> Any:

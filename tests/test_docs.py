@@ -14,6 +14,7 @@ import pytest
 
 from discovery.cli.main import cli
 from discovery.model.capture import Aspect
+from discovery.model.platform import SETTINGS
 
 REPO = Path(__file__).resolve().parent.parent
 MAKEFILE_TARGETS = set(re.findall(r"^([a-z]+):", (REPO / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -38,6 +39,7 @@ BUILDER = load_builder("build_cli")
 LAKE = load_builder("build_lake")
 SYSTEM = load_builder("build_system")
 CAPTURE = load_builder("build_capture")
+PEERS = load_builder("build_peers")
 COMMANDS: dict[tuple[str, ...], click.Command] = dict(BUILDER.commands(cli, ("discover",)))
 
 
@@ -86,6 +88,12 @@ def test_the_page_of_system_parts_is_current() -> None:
 def test_the_page_of_what_sources_may_not_show_is_current() -> None:
     """docs/capture.md says what the engine says."""
     assert CAPTURE.PAGE.read_text(encoding="utf-8") == CAPTURE.page()
+
+
+def test_the_page_of_peers_is_current() -> None:
+    """docs/peers.md shows what is written for each peer today, and explains every setting of a platform."""
+    assert PEERS.PAGE.read_text(encoding="utf-8") == PEERS.page()
+    assert set(PEERS.MEANINGS) == {name for settings in SETTINGS.values() for name in settings}
 
 
 @pytest.mark.parametrize(("aspect", "case"), [(aspect, name) for aspect in Aspect for name in CAPTURE.CASES[aspect]])

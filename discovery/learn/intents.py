@@ -11,13 +11,13 @@ import networkx as nx
 from discovery.learn.declared import api_server_of, unseen_calls, unseen_routes, unseen_runs, with_calls
 from discovery.learn.dns import Resolver, dns_additions, find_resolvers
 from discovery.learn.exposed import with_exposed
+from discovery.learn.externals import metadata_peers, private_externals
 from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
 from discovery.learn.mesh import as_seen_by_policy, find_meshes, refuse, with_mesh
 from discovery.learn.peers import (
     NodeAddresses,
     entity_addresses,
-    is_private,
     peer_of,
     split_external,
     with_client_prefixes,
@@ -26,7 +26,7 @@ from discovery.learn.selectors import Basis, Choice, choose_all
 from discovery.learn.system import is_system
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Evidence, Protocol
-from discovery.model.intent import Allow, CidrPeer, Origin, Peer, PolicyIntent
+from discovery.model.intent import Allow, CidrPeer, Peer, PolicyIntent
 from discovery.model.inventory import DeclaredCall, DeclaredExposure, DeclaredRun
 from discovery.model.mesh import MeshSign
 from discovery.model.ports import PortSet
@@ -130,7 +130,7 @@ def learn(
         [with_mesh(intent, meshes) for intent in intents], _learned_of(judged), meshes, enforce=options.enforce
     )
     diagnostics += unproven
-    diagnostics += _private_externals(intents)
+    diagnostics += [*private_externals(intents), *metadata_peers(intents)]
     return Learned(
         intents=tuple(intents),
         judged=judged,
@@ -343,36 +343,6 @@ def _selector_diagnostics(choice: Choice) -> list[Diagnostic]:
             hint="give its pods a label of their own, for example app.kubernetes.io/name",
         )
     ]
-
-
-def _private_externals(intents: list[PolicyIntent]) -> list[Diagnostic]:
-    """Warn about private external peers: a source also says "world" for pods and nodes that it does not know."""
-    found = []
-    for intent in intents:
-        private = sorted(
-            (prefix, allow.peer.clients)
-            for allow in intent.allows
-            if intent.isolate and isinstance(allow.peer, CidrPeer) and allow.origin is Origin.OBSERVED
-            for prefix in allow.peer.prefixes
-            if is_private(prefix)
-        )
-        if private:
-            hint = "if it is a pod or a node, a rule by address may not match it: find out before enforcing"
-            if any(clients for _, clients in private):
-                hint += "; pods and nodes may share the prefix of a client: --show-addresses names it exactly"
-            shown = ", ".join(prefix for prefix, _ in private[:3]) + (
-                f" and {len(private) - 3} more" if len(private) > 3 else ""
-            )
-            found.append(
-                Diagnostic(
-                    code="private-external-peer",
-                    level=Level.WARNING,
-                    subject=str(intent.workload),
-                    message=f"{intent.direction}: {shown} is private and the source calls it external",
-                    hint=hint,
-                )
-            )
-    return found
 
 
 def _dns_diagnostics(intent: PolicyIntent) -> list[Diagnostic]:

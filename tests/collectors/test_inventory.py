@@ -399,3 +399,14 @@ def test_pods_on_the_host_network_are_no_workloads(tmp_path: Path) -> None:
     )
     assert (len(found.pods), len(found.templates)) == (2, 1)
     assert [one.name for one in found.members] == ["web-1"]
+
+
+def test_lists_in_lists_are_opened(tmp_path: Path) -> None:
+    """Files put together from several answers hold lists of lists; one that never ends is no object."""
+    path = tmp_path / "objects.yaml"
+    inner = {"kind": "PodList", "items": [{"metadata": {"name": "a", "namespace": "shop"}}]}
+    path.write_text(yaml.safe_dump({"kind": "List", "items": [{"kind": "List", "items": [inner]}]}), encoding="utf-8")
+    assert [pod.name for pod in read_inventory([path], "default").pods] == ["a"]
+    path.write_text("[" * 40 + "]" * 40, encoding="utf-8")
+    with pytest.raises(InputError, match="object 1 is no object"):
+        read_inventory([path], "default")
