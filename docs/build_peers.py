@@ -20,7 +20,8 @@ INTRODUCTION = """\
 
 What is written for each kind of peer on each platform: the rule that names it, or the refusal with its code (that
 direction is then left open), and the excess, which is what the rule allows beyond the peer. Every row is a test
-(`tests/test_peers.py`) that learns from flows, writes the file, reads it back and compares it with a claim made by hand.
+(`tests/test_peers.py`) that learns from flows, writes the file, reads it back and compares it with a claim made by
+hand.
 The YAML is that of `--mode enforce`; monitor files hold the same rules.
 
 `kubernetes` alone is what the API text guarantees (`enforcer=strict`); with `enforcer=cilium` or `enforcer=calico`
@@ -34,7 +35,7 @@ GROUPS: tuple[tuple[str, tuple[PeerCase, ...]], ...] = (
 MEANINGS = {
     "allow-localhost": "`policy`: a pod's own node, so every probe of the kubelet, needs a rule"
     " (`own-node-not-allowed` where none was seen)",
-    "enable-non-default-deny-policies": "`false`: every policy isolates, so monitor mode is refused (`monitor-not-inert`)",
+    "enable-non-default-deny-policies": "`false`: every policy isolates, so monitor mode is refused",
     "enable-policy": "`always`: every pod is isolated, so monitor files would open traffic and are refused; `never`:"
     " enforcing is refused (`not-enforced`)",
     "policy-cidr-match-mode": "`nodes` (1.15), `pods` (1.20): addresses match nodes or pods as well"
@@ -95,9 +96,10 @@ def _settings() -> list[str]:
     lines = [
         "## Settings that change what is written",
         "",
-        "Declared with `--platform 'cilium=1.18;enable-policy=always'`, or taken from the inventory: Cilium's ConfigMap",
-        "`kube-system/cilium-config` and Calico's FelixConfiguration `default`, with the versions that agents and nodes run.",
-        "Each header and the summary say which platform a file is for, and how it is known. The first value is the default.",
+        "Declared with `--platform 'cilium=1.18;enable-policy=always'`, or taken from the inventory: Cilium's",
+        "ConfigMap `kube-system/cilium-config` and Calico's FelixConfiguration `default`, with the versions that agents",
+        "and nodes run. Each header and the summary say which platform a file is for, and how it is known. The first",
+        "value is the default.",
         "",
         "| platform | setting | values | what it changes |",
         "|---|---|---|---|",

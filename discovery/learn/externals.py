@@ -64,8 +64,8 @@ def metadata_peers(intents: Iterable[PolicyIntent]) -> list[Diagnostic]:
                     code="metadata-service",
                     level=Level.WARNING,
                     subject=str(intent.workload),
-                    message=f"{intent.direction}: {', '.join(reached)} is a metadata service: whoever reaches it may get "
-                    "the credentials of the node",
+                    message=f"{intent.direction}: {', '.join(reached)} is a metadata service: whoever reaches it may "
+                    "get the credentials of the node",
                     hint="give the workload an identity of its own, then take the rule out",
                 )
             )
