@@ -96,8 +96,8 @@ def _settings() -> list[str]:
     lines = [
         "## Settings that change what is written",
         "",
-        "Declared with `--platform 'cilium=1.18;enable-policy=always'`, or taken from the inventory: Cilium's",
-        "ConfigMap `kube-system/cilium-config` and Calico's FelixConfiguration `default`, with the versions that agents",
+        "Declared with `--platform 'cilium=1.18;enable-policy=always'`, or taken from the inventory: the",
+        "ConfigMap `kube-system/cilium-config` of Cilium and Calico's FelixConfiguration `default`, with the versions that agents",
         "and nodes run. Each header and the summary say which platform a file is for, and how it is known. The first",
         "value is the default.",
         "",
