@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from discovery.flows.identity import EndpointInfo
-from discovery.flows.resolve import endpoint_of, target_port
+from discovery.flows.resolve import SelectedPods, endpoint_of, target_port
 from discovery.model.inventory import (
     DeclaredCall,
     DeclaredExposure,
@@ -25,11 +25,12 @@ def declared_calls(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> t
     """Return which workloads the API server calls, by what objects declare, on the ports of their pods."""
     services = {(service.namespace, service.name): service for service in inventory.services}
     found: set[DeclaredCall] = set()
+    members = _Members(inventory, ref_of)
     for call in inventory.calls:
         service = services.get((call.namespace, call.service))
         if service is not None:
             ports = [one for one in service.ports if one.number == call.port]
-            found.update(_at_pods(call.declared_by, service, ports, inventory, ref_of))
+            found.update(members.at(call.declared_by, service, ports))
     return tuple(sorted(found))
 
 
@@ -37,23 +38,24 @@ def declared_routes(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> 
     """Return which workloads routes lead to and monitors scrape, on the ports of their pods."""
     services = {(service.namespace, service.name): service for service in inventory.services}
     found: set[DeclaredCall] = set()
+    members = _Members(inventory, ref_of)
     for route in inventory.routes:
         service = services.get((route.namespace, route.service))
         if service is not None:
-            ports = _ports_of(route, service)
-            found.update(_at_pods(route.declared_by, service, ports, inventory, ref_of))
+            found.update(members.at(route.declared_by, service, _ports_of(route, service)))
     return tuple(sorted(found))
 
 
 def declared_exposures(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredExposure, ...]:
     """Return the ports of workloads that Services expose to clients outside of the cluster."""
     found: set[DeclaredExposure] = set()
+    members = _Members(inventory, ref_of)
     for service in inventory.services:
         if service.exposure is None:
             continue
         told = f"Service {service.namespace}/{service.name} ({service.exposure.kind})"
         families = tuple(sorted({6 if ":" in address else 4 for address in service.addresses}))
-        for call in _at_pods(told, service, service.ports, inventory, ref_of):
+        for call in members.at(told, service, service.ports):
             found.add(
                 DeclaredExposure(
                     workload=call.workload, protocol=call.protocol, port=call.port, declared_by=told,
@@ -70,29 +72,27 @@ def _ports_of(route: Route, service: Service) -> list[ServicePort]:
     return [one for one in service.ports if route.port in (one.number, one.name)]
 
 
-def _at_pods(
-    declared_by: str,
-    service: Service,
-    ports: Iterable[ServicePort],
-    inventory: Inventory,
-    ref_of: Mapping[int, WorkloadRef],
-) -> Iterator[DeclaredCall]:
-    """Yield the workloads behind ports of a Service, with the number of the port at their pods."""
-    if service.selector is None:
-        return
-    for port in ports:
+class _Members:
+    """The workloads behind Services, by what the inventory has."""
+
+    def __init__(self, inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> None:
+        """Index the pods and controllers of the inventory."""
+        self._selected = SelectedPods(inventory.members)
+        self._refs: dict[int, WorkloadRef] = {}
         for member in inventory.members:
-            number = target_port(port, member)
             identity = endpoint_of(member, inventory).identity
-            if (
-                member.namespace == service.namespace
-                and member.labels.matches(service.selector)
-                and number is not None
-                and identity is not None
-            ):
-                yield DeclaredCall(
-                    workload=ref_of[identity], protocol=port.protocol, port=number, declared_by=declared_by
-                )
+            if identity is not None:
+                self._refs[id(member)] = ref_of[identity]
+
+    def at(self, declared_by: str, service: Service, ports: Sequence[ServicePort]) -> Iterator[DeclaredCall]:
+        """Yield the workloads behind ports of a Service, with the number of the port at their pods."""
+        for member in self._selected.of(service):
+            for port in ports:
+                number = target_port(port, member)
+                if number is not None and id(member) in self._refs:
+                    yield DeclaredCall(
+                        workload=self._refs[id(member)], protocol=port.protocol, port=number, declared_by=declared_by
+                    )
 
 
 def declared_runs(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredRun, ...]:

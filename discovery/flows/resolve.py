@@ -81,6 +81,27 @@ def endpoint_of(one: Pod | Template, inventory: Inventory) -> EndpointInfo:
     )
 
 
+class SelectedPods:
+    """Finds what a Service selects without a look at every pod: by the label pair that the fewest carry."""
+
+    def __init__(self, members: Iterable[Pod | Template]) -> None:
+        """Index pods, or pods and controllers, by namespace and label pair."""
+        self._all: dict[str, list[Pod | Template]] = {}
+        self._by_pair: dict[tuple[str, tuple[str, str]], list[Pod | Template]] = {}
+        for member in members:
+            self._all.setdefault(member.namespace, []).append(member)
+            for pair in member.labels.pairs:
+                self._by_pair.setdefault((member.namespace, pair), []).append(member)
+
+    def of(self, service: Service) -> list[Pod | Template]:
+        """Return what a Service selects; nothing when it has no selector."""
+        if service.selector is None:
+            return []
+        places = [self._by_pair.get((service.namespace, pair), []) for pair in service.selector.pairs]
+        fewest = min(places, key=len, default=self._all.get(service.namespace, []))
+        return [member for member in fewest if member.labels.matches(service.selector)]
+
+
 def claims(inventory: Inventory) -> tuple[Claim, ...]:
     """Return what addresses of pods, nodes and the API server are, without the times at which two objects claim one.
 
@@ -148,22 +169,23 @@ def _cut(claim: Claim, start: int, end: int) -> Claim:
 
 def backends(inventory: Inventory) -> tuple[Backend, ...]:
     """Return what stands behind the addresses of Services: workloads, the API server, or addresses outside."""
-    return tuple(
-        sorted(
-            {
-                backend
-                for service in inventory.services
-                for port in service.ports
-                for address in service.addresses
-                for backend in _behind(service, port, address, inventory)
-            },
-            key=repr,
-        )
-    )
+    selected = SelectedPods(inventory.pods)
+    identities = {id(pod): endpoint_of(pod, inventory).identity for pod in inventory.pods}
+    found = {
+        backend
+        for service in inventory.services
+        for pods in [[(pod, identities[id(pod)]) for pod in selected.of(service) if isinstance(pod, Pod)]]
+        for port in service.ports
+        for address in service.addresses
+        for backend in _behind(service, port, address, pods)
+    }
+    return tuple(sorted(found, key=repr))
 
 
-def _behind(service: Service, port: ServicePort, address: str, inventory: Inventory) -> Iterable[Backend]:
-    """Yield the backends of one address and port of a Service."""
+def _behind(
+    service: Service, port: ServicePort, address: str, pods: Iterable[tuple[Pod, int | None]]
+) -> Iterable[Backend]:
+    """Yield the backends of one address and port of a Service, which selects ``pods`` (with their identities)."""
 
     def backend(
         kind: EndpointKind, target_port: int, since: int, *, identity: int | None = None, target: str | None = None
@@ -177,9 +199,7 @@ def _behind(service: Service, port: ServicePort, address: str, inventory: Invent
         )  # fmt: skip
 
     if service.selector is not None:
-        for pod in inventory.pods:
-            if pod.namespace != service.namespace or not pod.labels.matches(service.selector):
-                continue
+        for pod, identity in pods:
             number, since = target_port(port, pod), max(service.created, pod.created)
             if number is None:
                 continue
@@ -187,7 +207,7 @@ def _behind(service: Service, port: ServicePort, address: str, inventory: Invent
                 for node in pod.addresses:
                     yield backend(EndpointKind.REMOTE_NODE, number, since, target=node)
                 continue
-            yield backend(EndpointKind.WORKLOAD, number, since, identity=endpoint_of(pod, inventory).identity)
+            yield backend(EndpointKind.WORKLOAD, number, since, identity=identity)
         return
     is_api = (service.namespace, service.name) == API_SERVER_SERVICE
     for target, name, number in service.backends:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from discovery.flows.engine import engine, parquet
 from discovery.flows.resolve import (
     Claim,
+    SelectedPods,
     backends,
     claims,
     endpoint_of,
@@ -234,3 +235,19 @@ def test_the_api_server_is_where_its_service_leads() -> None:
     ]
     assert inventory.api_servers == ("192.168.0.10", "203.0.113.9")
     assert inventory.node_addresses == ("192.168.0.10", "192.168.0.11")
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=3), max_size=8),
+    st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=2),
+)
+def test_a_service_selects_what_a_look_at_every_pod_finds(
+    labels: list[dict[str, str]], selector: dict[str, str]
+) -> None:
+    """By the pairs of the selector, in its own namespace; without a selector nothing."""
+    pods = [pod_of(f"p{number}", labels=Labels.of(one)) for number, one in enumerate(labels)]
+    elsewhere = pod_of("other", namespace="elsewhere", labels=Labels.of(selector))
+    index = SelectedPods([*pods, elsewhere])
+    wanted = Labels.of(selector)
+    assert index.of(service_of(selector=wanted)) == [pod for pod in pods if pod.labels.matches(wanted)]
+    assert index.of(service_of(selector=None)) == []
