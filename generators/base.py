@@ -9,8 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from ipaddress import ip_address, ip_network
 from typing import ClassVar, TypeVar
 
 from discovery.model.artifact import OWNER_KEY, Artifact, Rendered
@@ -21,9 +19,20 @@ from discovery.model.intent import Allow, CidrPeer, Dialect, EntityPeer, Mode, O
 from discovery.model.platform import Platform
 from discovery.model.ports import MIN_PORT, PortSet
 from discovery.model.workload import Entity, Selector, WorkloadRef
+from generators.checks import (
+    check_addresses,
+    check_entity,
+    check_host,
+    check_icmp,
+    check_reach,
+    check_selector,
+    may_hold_pods,
+    networks,
+)
 from generators.comments import Guide, content_name, evidence_line, header, not_isolated, peer_name
+from generators.findings import Code, EntityForm, Inexpressible
 from generators.grouping import GroupingStyle, PeerKind, RuleGroup, allow_id, allow_order, group
-from generators.names import cluster_folder, is_dns_label, is_label_key, is_label_value, is_subdomain, manifest_names
+from generators.names import cluster_folder, is_label_value, manifest_names
 from generators.yaml_writer import Commented, Node, clean, dump, plain
 
 __all__ = [
@@ -40,6 +49,7 @@ __all__ = [
     "RuleGroup",
     "Writer",
     "allow_id",
+    "check_host",
     "chunks",
     "is_label_value",
     "metadata",
@@ -57,52 +67,6 @@ PROMOTE = "run the same 'discover suggest' with --mode enforce, review and apply
 # A range is written out, port by port, up to this many where the platform has no ranges.
 MAX_WRITTEN_OUT = 40
 _SHORT_RUN = 2
-_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
-
-
-class Code(StrEnum):
-    """The diagnostic codes of the generators; all but the last four mean that something is not written."""
-
-    MONITOR_NOT_INERT = "monitor-not-inert"
-    ALREADY_ISOLATED = "already-isolated"
-    NAMESPACE_INVALID = "namespace-invalid"
-    LABEL_INVALID = "label-invalid"
-    LABEL_NOT_IN_IDENTITY = "label-not-in-identity"
-    LABEL_RESERVED = "label-reserved"
-    SERVICE_ACCOUNT = "service-account-inexpressible"
-    SELECTOR_TOO_LONG = "selector-too-long"
-    WORKLOAD_PEER = "workload-peer-inexpressible"
-    CROSS_CLUSTER = "cross-cluster-inexpressible"
-    ENTITY = "entity-inexpressible"
-    ADDRESS_INVALID = "address-invalid"
-    ICMP = "icmp-inexpressible"
-    PORT_ZERO = "port-zero-inexpressible"
-    PORT_RANGE = "port-range-inexpressible"
-    TOO_MANY_RULES = "too-many-rules"
-    HOST_DROPS = "host-drops"
-    NOT_ENFORCED = "not-enforced"
-    ENTITY_BY_ADDRESS = "entity-by-address"
-    ALWAYS_ALLOWED = "always-allowed"
-    OWN_NODE_NOT_ALLOWED = "own-node-not-allowed"
-    RANGE_HOLDS_PODS = "range-holds-pods"
-
-
-class EntityForm(StrEnum):
-    """How a dialect on a platform writes nodes and the API server."""
-
-    NAME = "name"
-    ADDRESS = "address"
-    NONE = "none"
-
-
-class Inexpressible(Exception):  # noqa: N818 - it is a finding that travels to the pipeline, not an error of the program
-    """Something that a dialect on a platform cannot say; becomes a diagnostic and is never dropped."""
-
-    def __init__(self, code: Code, why: str, hint: str) -> None:
-        super().__init__(why)
-        self.code = code
-        self.why = why
-        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,16 +152,16 @@ class Writer(ABC):
 
     def check_intent(self, intent: PolicyIntent) -> None:
         """Raise :class:`Inexpressible` if the subject cannot be selected, or the mode not kept for it."""
-        _check_selector(intent.subject, self.capabilities)
+        check_selector(intent.subject, self.capabilities)
 
     def check_peer(self, intent: PolicyIntent, peer: Peer) -> None:
         """Raise :class:`Inexpressible` if a peer of the intent cannot be named."""
         if isinstance(peer, WorkloadPeer):
-            _check_selector(peer.selector, self.capabilities)
-            _check_reach(self, intent.subject, peer)
+            check_selector(peer.selector, self.capabilities)
+            check_reach(self, intent.subject, peer)
         elif isinstance(peer, EntityPeer):
-            _check_entity(self, peer)
-        _check_addresses(peer)
+            check_entity(self, peer)
+        check_addresses(peer)
 
     @abstractmethod
     def rules(self, intent: PolicyIntent, rule: RuleGroup) -> Sequence[Mapping[str, Node]]:
@@ -259,21 +223,6 @@ def port_ranges(ports: PortSet, platform: Platform, capabilities: Capabilities) 
                 "upgrade the platform or leave this direction open",
             )
     return tuple(ranges)
-
-
-def networks(peers: Iterable[Peer]) -> tuple[str, ...]:
-    """Return the prefixes and addresses of peers as canonical prefixes, each once, IPv4 first.
-
-    Raises ``ValueError`` for text that is not a prefix (checked before for every allow).
-    """
-    found = set()
-    for peer in peers:
-        if isinstance(peer, EntityPeer):
-            found |= {ip_network(ip_address(address)) for address in peer.addresses}
-        elif not isinstance(peer, WorkloadPeer):
-            found |= {ip_network(prefix) for prefix in peer.prefixes}
-    ordered = sorted(found, key=lambda net: (net.version, int(net.network_address), net.prefixlen))
-    return tuple(map(str, ordered))
 
 
 def render_with(writer: Writer) -> Rendered:
@@ -456,7 +405,7 @@ class _Sheet:
         """Say where a declared range of addresses holds pods and nodes as well as the outside."""
         for allow in needed:
             declared = isinstance(allow.peer, CidrPeer) and allow.origin is Origin.SERVICE
-            if declared and self.writer.nets_hold_pods and any(map(_may_hold_pods, networks((allow.peer,)))):
+            if declared and self.writer.nets_hold_pods and any(map(may_hold_pods, networks((allow.peer,)))):
                 self._note(
                     Code.RANGE_HOLDS_PODS,
                     Level.WARNING,
@@ -477,31 +426,11 @@ def _diagnostic(problem: Inexpressible, subject: str, consequence: str) -> Diagn
     return Diagnostic(code=problem.code, level=Level.ERROR, subject=clean(subject), message=message, hint=problem.hint)
 
 
-def _check_selector(selector: Selector, capabilities: Capabilities) -> None:
-    """Raise :class:`Inexpressible` if no API server would take the selector, or the dialect has none like it."""
-    hint = "this name is not from Kubernetes; look at the source of these flows"
-    if not is_dns_label(selector.namespace):
-        raise Inexpressible(Code.NAMESPACE_INVALID, f"{clean(selector.namespace, 80)!r} is not a namespace", hint)
-    for key, value in selector.labels.pairs:
-        if not (is_label_key(key) and is_label_value(value)):
-            raise Inexpressible(Code.LABEL_INVALID, f"{clean(f'{key}={value}', 80)!r} is not a label", hint)
-    account = selector.service_account
-    if account is None:
-        return
-    if not capabilities.service_accounts:
-        raise Inexpressible(
-            Code.SERVICE_ACCOUNT,
-            f"the dialect cannot select the service account {clean(account, 80)!r}",
-            "give these pods a label of their own, or use a dialect with service accounts",
-        )
-    if not is_subdomain(account):
-        raise Inexpressible(Code.LABEL_INVALID, f"{clean(account, 80)!r} is not a service account", hint)
-
-
 def _needs_no_rule(writer: Writer, intent: PolicyIntent, allow: Allow) -> bool:
     """Say whether the platform lets this traffic through whatever a policy says."""
     is_host = isinstance(allow.peer, EntityPeer) and allow.peer.entity is Entity.HOST
-    return is_host and intent.direction is Direction.INGRESS and writer.capabilities.own_host_calls
+    free = writer.capabilities.own_host_calls and not writer.own_node_needs_rule
+    return is_host and intent.direction is Direction.INGRESS and free
 
 
 def _check_allow(writer: Writer, intent: PolicyIntent, allow: Allow) -> None:
@@ -510,68 +439,4 @@ def _check_allow(writer: Writer, intent: PolicyIntent, allow: Allow) -> None:
     if allow.protocol.has_ports:
         port_ranges(allow.ports, writer.platform, writer.capabilities)
     else:
-        _check_icmp(writer, allow)
-
-
-def _check_addresses(peer: Peer) -> None:
-    """Raise :class:`Inexpressible` if an address or prefix of a peer is none."""
-    try:
-        networks((peer,))
-    except ValueError as error:
-        hint = "look at the source of these flows"
-        raise Inexpressible(Code.ADDRESS_INVALID, clean(str(error), 120), hint) from error
-
-
-def _check_reach(writer: Writer, subject: Selector, peer: WorkloadPeer) -> None:
-    """Raise :class:`Inexpressible` if pods of the peer's namespace or cluster cannot be named."""
-    capabilities = writer.capabilities
-    if peer.selector.cluster != subject.cluster and not capabilities.cross_cluster:
-        raise Inexpressible(
-            Code.CROSS_CLUSTER,
-            f"pods of cluster {clean(peer.selector.cluster, 80)!r} cannot be named from another cluster",
-            "use Cilium with Cluster Mesh, or leave this direction open",
-        )
-    if writer.platform.version < capabilities.workload_peers_since:
-        since = ".".join(map(str, capabilities.workload_peers_since))
-        raise Inexpressible(
-            Code.WORKLOAD_PEER, f"naming a namespace needs version {since} or later", "upgrade the platform"
-        )
-
-
-def _check_entity(writer: Writer, peer: EntityPeer) -> None:
-    """Raise :class:`Inexpressible` if an entity has no form on the platform."""
-    if writer.entities is EntityForm.NAME:
-        return
-    by_address = (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER)
-    if writer.entities is EntityForm.NONE or peer.entity not in by_address:
-        raise Inexpressible(
-            Code.ENTITY,
-            f"{writer.platform} cannot name the entity {peer.entity}",
-            "use the cilium dialect, or leave this direction open",
-        )
-    if not peer.addresses:
-        raise Inexpressible(
-            Code.ENTITY,
-            f"{writer.platform} can name {peer.entity} by address only, and none was seen",
-            "give an inventory with node addresses, or use the cilium dialect",
-        )
-
-
-def _may_hold_pods(prefix: str) -> bool:
-    """Say whether a prefix overlaps the private ranges that clusters use (RFC 1918, RFC 6598, RFC 4193)."""
-    network = ip_network(prefix)
-    return any(network.version == other.version and network.overlaps(other) for other in _PRIVATE)
-
-
-def _check_icmp(writer: Writer, allow: Allow) -> None:
-    """Raise :class:`Inexpressible` if the ICMP types have no form on the platform."""
-    capabilities = writer.capabilities
-    if capabilities.icmp_since is None or writer.platform.version < capabilities.icmp_since:
-        raise Inexpressible(Code.ICMP, f"{writer.platform} cannot name ICMP types", "use the cilium or calico dialect")
-    for icmp_type in allow.icmp_types:
-        if not 0 <= icmp_type <= capabilities.max_icmp_type:
-            raise Inexpressible(
-                Code.ICMP,
-                f"{writer.platform} cannot name {allow.protocol} type {icmp_type}",
-                "look at the source of these flows",
-            )
+        check_icmp(writer, allow)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from discovery.model.artifact import Rendered
 from discovery.model.edge import Direction, Protocol
-from discovery.model.intent import Dialect, EntityPeer, Peer, PolicyIntent, WorkloadPeer
-from discovery.model.workload import Entity, Selector
+from discovery.model.intent import Dialect, Peer, PolicyIntent, WorkloadPeer
+from discovery.model.workload import Selector
 from generators.base import (
     PROMOTE,
     Capabilities,
@@ -24,6 +24,7 @@ from generators.base import (
     RenderRequest,
     RuleGroup,
     Writer,
+    check_host,
     chunks,
     metadata,
     networks,
@@ -88,13 +89,7 @@ class CalicoWriter(Writer):
         super().check_peer(intent, peer)
         if isinstance(peer, WorkloadPeer):
             _selector(peer.selector)
-        to_host = isinstance(peer, EntityPeer) and peer.entity is Entity.HOST and intent.direction is Direction.EGRESS
-        if to_host and self.platform.setting("default-endpoint-to-host-action") == "drop":
-            raise Inexpressible(
-                Code.HOST_DROPS,
-                "the node drops what its pods send to it (defaultEndpointToHostAction Drop), whatever a policy allows",
-                "set defaultEndpointToHostAction to Accept or Return, and write policies of host endpoints",
-            )
+        check_host(self, intent, peer)
 
     def rules(self, intent: PolicyIntent, rule: RuleGroup) -> Sequence[Mapping[str, Node]]:
         """Return the rules of a group: one for each list of nets, list of ports and ICMP type."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from discovery.model.artifact import Rendered
 from discovery.model.edge import Direction
-from discovery.model.intent import Dialect, PolicyIntent, WorkloadPeer
+from discovery.model.intent import Dialect, Peer, PolicyIntent, WorkloadPeer
 from discovery.model.workload import Selector
 from generators.base import (
     MANAGED_BY,
@@ -26,6 +26,7 @@ from generators.base import (
     RenderRequest,
     RuleGroup,
     Writer,
+    check_host,
     metadata,
     networks,
     port_ranges,
@@ -71,17 +72,39 @@ class KubernetesWriter(Writer):
         by_calico = self.platform.setting("enforcer") == "calico"
         self.staged = self.monitor and by_calico
         self.opt_in = self.monitor and not by_calico
-        self._entities = EntityForm.ADDRESS if by_calico else EntityForm.NONE
+        by_address = by_calico or "nodes" in self.platform.setting("policy-cidr-match-mode")
+        self._entities = EntityForm.ADDRESS if by_address else EntityForm.NONE
 
     @property
     def entities(self) -> EntityForm:
-        """Return how nodes are written: only Calico is known to match them by address."""
+        """Return how nodes are written: by address where Calico enforces, or Cilium with a setting for it."""
         return self._entities
 
     @property
     def nets_hold_pods(self) -> bool:
-        """Say whether an ipBlock matches pods, or may: on Cilium it does not."""
-        return self.platform.setting("enforcer") != "cilium"
+        """Say whether an ipBlock matches pods or nodes, or may: on Cilium by setting alone."""
+        on_cilium = self.platform.setting("enforcer") == "cilium"
+        return not on_cilium or self.platform.setting("policy-cidr-match-mode") != "none"
+
+    @property
+    def own_node_needs_rule(self) -> bool:
+        """Say whether the own node is subject to policy: on Cilium by setting alone."""
+        return self.platform.setting("allow-localhost") == "policy"
+
+    def check_platform(self) -> None:
+        """Refuse to enforce where nothing is enforced."""
+        super().check_platform()
+        if not self.monitor and self.platform.setting("enable-policy") == "never":
+            raise Inexpressible(
+                Code.NOT_ENFORCED,
+                "with enable-policy=never no policy is enforced",
+                "set enable-policy=default in the agent's configuration first",
+            )
+
+    def check_peer(self, intent: PolicyIntent, peer: Peer) -> None:
+        """Refuse the own node where it drops what its pods send."""
+        super().check_peer(intent, peer)
+        check_host(self, intent, peer)
 
     def check_intent(self, intent: PolicyIntent) -> None:
         """Refuse a subject that selects by our own opt-in label: its pods have opted in already."""

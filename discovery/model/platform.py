@@ -27,7 +27,20 @@ SETTINGS: dict[Dialect, dict[str, tuple[str, ...]]] = {
         "staged": ("true", "false"),
         "tier": ("default",),
     },
-    Dialect.KUBERNETES: {"enforcer": ("strict", "cilium", "calico")},
+    Dialect.KUBERNETES: {
+        "allow-localhost": ("auto", "always", "policy"),
+        "default-endpoint-to-host-action": ("unknown", "accept", "drop", "return"),
+        "enable-policy": ("default", "always", "never"),
+        "enforcer": ("strict", "cilium", "calico"),
+        "policy-cidr-match-mode": ("none", "nodes", "pods", "nodes+pods"),
+    },
+}
+# Settings of Kubernetes policies that only one enforcer has.
+_ENFORCER_OF = {
+    "allow-localhost": "cilium",
+    "default-endpoint-to-host-action": "calico",
+    "enable-policy": "cilium",
+    "policy-cidr-match-mode": "cilium",
 }
 _NAMES = frozenset({"tier"})
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -126,7 +139,15 @@ def _is_known(dialect: Dialect, name: str, value: str) -> bool:
 
 
 def _check_versions(platform: Platform) -> None:
-    """Raise :class:`OptionError` for a declared value that the declared version does not have."""
+    """Raise :class:`OptionError` for a declared value that the declared version or enforcer does not have."""
+    for name in platform.chosen if platform.dialect is Dialect.KUBERNETES else ():
+        enforcer = _ENFORCER_OF.get(name)
+        if enforcer not in (None, platform.setting("enforcer")):
+            raise OptionError(
+                f"{name} is a setting of {enforcer}, and Kubernetes policies are enforced by"
+                f" {platform.setting('enforcer')}",
+                hint=f"add enforcer={enforcer}, or leave the setting out",
+            )
     for name, value in platform.settings:
         since = _SINCE.get((platform.dialect, name, value))
         if since is not None and platform.version < since:
@@ -167,8 +188,8 @@ def detect_platforms(
         if not platform.declared and version is not None:
             platform = replace(platform, version=version, detected=True)  # noqa: PLW2901 - the same platform, better known
         told = dict(settings.get(dialect.value, {}))
-        if dialect is Dialect.KUBERNETES and len(enforcers) == 1:
-            told["enforcer"] = next(iter(enforcers))
+        if dialect is Dialect.KUBERNETES:
+            told = _enforced_by(platform, enforcers, settings)
         known = {
             name: value
             for name, value in told.items()
@@ -176,3 +197,11 @@ def detect_platforms(
         }
         found[dialect] = replace(platform, settings=tuple(sorted({**dict(platform.settings), **known}.items())))
     return found
+
+
+def _enforced_by(platform: Platform, enforcers: set[str], settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return what an inventory tells of who enforces Kubernetes policies, and of its settings that concern them."""
+    told = {"enforcer": next(iter(enforcers))} if len(enforcers) == 1 else {}
+    enforcer = platform.setting("enforcer") if "enforcer" in platform.chosen else told.get("enforcer", "strict")
+    own = settings.get(enforcer, {})
+    return told | {name: value for name, value in own.items() if _ENFORCER_OF.get(name) == enforcer}

@@ -130,11 +130,13 @@ def _entity(peer: EntityPeer, direction: Direction, platform: Platform) -> PeerM
     """Return the entity, or its addresses where the platform can name nodes by address alone."""
     if platform.dialect is Dialect.CILIUM:
         return EntityMatch(entity=peer.entity)
-    if peer.entity is Entity.HOST and direction is Direction.INGRESS:
+    settings = dict(platform.settings)
+    if peer.entity is Entity.HOST and direction is Direction.INGRESS and settings.get("allow-localhost") != "policy":
         return None
-    if peer.entity is Entity.HOST and dict(platform.settings).get("default-endpoint-to-host-action") == "drop":
+    if peer.entity is Entity.HOST and settings.get("default-endpoint-to-host-action") == "drop":
         raise InexpressibleError("the node drops what its pods send to it")
-    by_address = platform.dialect is Dialect.CALICO or platform.setting("enforcer") == "calico"
+    on_calico = platform.dialect is Dialect.CALICO or settings.get("enforcer") == "calico"
+    by_address = on_calico or "nodes" in settings.get("policy-cidr-match-mode", "")
     if not by_address or peer.entity not in _BY_ADDRESS:
         raise InexpressibleError(f"entity {peer.entity} cannot be named")
     if not peer.addresses:

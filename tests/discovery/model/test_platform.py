@@ -33,10 +33,13 @@ def test_declared_platforms_replace_assumed_ones() -> None:
 def test_text_and_platform_agree(dialect: Dialect, major: int, minor: int, data: st.DataObject) -> None:
     """Every known setting and version reads back as declared."""
     chosen = {name: data.draw(st.sampled_from(values)) for name, values in SETTINGS[dialect].items()}
+    if dialect is Dialect.KUBERNETES:
+        chosen = {"enforcer": chosen["enforcer"]}
     major += 100  # a release that has everything
     text = f"{dialect}={major}.{minor}" + "".join(f";{name}={value}" for name, value in chosen.items())
     found = parse_platforms([text])[dialect]
-    assert (found.version, dict(found.settings), found.declared) == ((major, minor), chosen, True)
+    assert (found.version, found.declared, found.chosen) == ((major, minor), True, tuple(sorted(chosen)))
+    assert dict(found.settings) == {**dict(default_platform(dialect).settings), **chosen}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,9 @@ def test_text_and_platform_agree(dialect: Dialect, major: int, minor: int, data:
         "cilium=1.14;policy-cidr-match-mode=nodes",
         "cilium=1.17;policy-default-local-cluster=false",
         "calico=3.30;tier=-x",
+        "kubernetes=1.31;enable-policy=never",
+        "kubernetes=1.31;enforcer=calico;allow-localhost=policy",
+        "kubernetes=1.31;enforcer=cilium;default-endpoint-to-host-action=drop",
         "calico=3.30;tier=",
         "cilium=1.18;enforcer=strict",
         "istio=1.20",
@@ -132,3 +138,14 @@ def test_what_a_selector_without_a_cluster_means(item: str, local: bool) -> None
 def test_tiers_have_any_name() -> None:
     """A tier is a name, not one of a list."""
     assert parse_platforms(["calico=3.30;tier=app-team"])[Dialect.CALICO].setting("tier") == "app-team"
+
+
+def test_kubernetes_policies_have_the_settings_of_their_enforcer() -> None:
+    """Those of Cilium where it enforces, by declaration or detection; not those of a CNI that does not."""
+    told = {"cilium": {"allow-localhost": "policy"}, "calico": {"default-endpoint-to-host-action": "drop"}}
+    plain = detect_platforms(parse_platforms([]), {"cilium": (1, 18)}, told)[Dialect.KUBERNETES]
+    assert str(plain) == "kubernetes 1.31 (allow-localhost=policy, enforcer=cilium, assumed)"
+    declared = detect_platforms(parse_platforms(["kubernetes=1.31;enforcer=calico"]), {"cilium": (1, 18)}, told)
+    assert str(declared[Dialect.KUBERNETES]) == (
+        "kubernetes 1.31 (default-endpoint-to-host-action=drop, enforcer=calico)"
+    )
