@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import networkx as nx
 
@@ -122,9 +122,7 @@ def learn(
                 diagnostics += _dns_diagnostics(intent)
             intents.append(intent)
     api_server = api_server_of(judged, addresses[Direction.INGRESS].get(EndpointKind.KUBE_APISERVER, ()))
-    intents = [with_calls(_open_resolver(intent, resolvers), told.calls, api_server) for intent in intents]
-    known_nodes = told.addresses.get(EndpointKind.REMOTE_NODE, ())
-    intents = [with_exposed(intent, told.exposures, known_nodes) for intent in intents]
+    intents = _with_declared([_open_resolver(intent, resolvers) for intent in intents], told, api_server)
     diagnostics += _unseen(told, subjects, judged)
     intents, unproven = refuse(
         [with_mesh(intent, meshes) for intent in intents], _learned_of(judged), meshes, enforce=options.enforce
@@ -138,6 +136,25 @@ def learn(
         graph=graph,
         diagnostics=tuple(sorted(set(diagnostics), key=_diagnostic_order)),
     )
+
+
+def _with_declared(intents: list[PolicyIntent], told: Told, api_server: EntityPeer | None) -> list[PolicyIntent]:
+    """Return the intents with what objects declare of who calls their workloads."""
+    calls, exposures = _by_workload(told.calls), _by_workload(told.exposures)
+    nodes = told.addresses.get(EndpointKind.REMOTE_NODE, ())
+    found = [with_calls(intent, calls.get(intent.workload, ()), api_server) for intent in intents]
+    return [with_exposed(intent, exposures.get(intent.workload, ()), nodes) for intent in found]
+
+
+_Declared = TypeVar("_Declared", DeclaredCall, DeclaredExposure)
+
+
+def _by_workload(declared: Iterable[_Declared]) -> dict[WorkloadRef, list[_Declared]]:
+    """Return what is declared of each workload."""
+    found: dict[WorkloadRef, list[_Declared]] = {}
+    for one in declared:
+        found.setdefault(one.workload, []).append(one)
+    return found
 
 
 def _unseen(told: Told, subjects: Subjects, judged: tuple[Judged, ...]) -> list[Diagnostic]:
