@@ -102,6 +102,8 @@ def read_inventory(paths: Iterable[Path], cluster: str) -> Inventory:
                 typed = msgspec.convert(_without_nulls(found), reader)
             except (msgspec.ValidationError, ValueError) as error:
                 raise InputError(f"{place}: a {kind} that is none: {error}", hint=_HINT) from error
+            if kind not in _CLUSTER_SCOPED and not typed.metadata.namespace:
+                typed.metadata.namespace = "default"  # as kubectl reads a manifest without one
             objects[str(kind), typed.metadata.namespace, typed.metadata.name] = typed  # the file named last counts
     try:
         return _assemble(objects, cluster)
@@ -170,6 +172,14 @@ _KINDS: dict[str, type[Any]] = {
     **KINDS,
     **SETTING_KINDS,
 }
+
+
+_CLUSTER_SCOPED = frozenset(
+    {
+        "APIService", "CustomResourceDefinition", "FelixConfiguration", "MutatingWebhookConfiguration", "Namespace",
+        "Node", "ValidatingWebhookConfiguration",
+    }
+)  # fmt: skip
 
 
 def _assemble(objects: Mapping[tuple[str, str, str], Any], cluster: str) -> Inventory:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from collectors.inventory_wire import Metadata, ServiceObject
-from discovery.model.inventory import Route
+from discovery.model.inventory import Opener, Route
 
 ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute")
 
@@ -170,7 +170,10 @@ def _of_ingress(one: IngressObject, told: str) -> Iterator[Route]:
         if backend is not None and backend.service is not None:
             port = backend.service.port.number or backend.service.port.name
             if port:
-                yield Route(declared_by=told, namespace=one.metadata.namespace, service=backend.service.name, port=port)
+                yield Route(
+                    opener=Opener.GATEWAY, declared_by=told, namespace=one.metadata.namespace,
+                    service=backend.service.name, port=port,
+                )  # fmt: skip
 
 
 def _of_route(one: RouteObject, told: str) -> Iterator[Route]:
@@ -179,7 +182,9 @@ def _of_route(one: RouteObject, told: str) -> Iterator[Route]:
         for ref in rule.backend_refs:
             if ref.kind == "Service" and ref.port is not None:
                 namespace = ref.namespace or one.metadata.namespace
-                yield Route(declared_by=told, namespace=namespace, service=ref.name, port=ref.port)
+                yield Route(
+                    opener=Opener.GATEWAY, declared_by=told, namespace=namespace, service=ref.name, port=ref.port
+                )
 
 
 def _of_monitor(one: MonitorObject, told: str, services: Iterable[ServiceObject]) -> Iterator[Route]:
@@ -192,8 +197,8 @@ def _of_monitor(one: MonitorObject, told: str, services: Iterable[ServiceObject]
             for endpoint in one.spec.endpoints:
                 if endpoint.port or endpoint.target_port:
                     yield Route(
-                        declared_by=told, namespace=namespace, service=service.metadata.name, port=endpoint.port,
-                        target=endpoint.target_port,
+                        opener=Opener.WORKLOAD, declared_by=told, namespace=namespace, service=service.metadata.name,
+                        port=endpoint.port, target=endpoint.target_port,
                     )  # fmt: skip
 
 

@@ -42,7 +42,8 @@ def sniff(head: bytes, label: str) -> tuple[str, Framing]:
                 return name, framing
     raise UnknownFormatError(
         f"{label}: no collector recognises the content",
-        hint=f"give --format one of: {', '.join(COLLECTORS)}; or check that the file holds flow logs",
+        hint=f"name the format (ingest --format, suggest --input-format), one of: {', '.join(COLLECTORS)};"
+        " or check that the file holds flow logs",
     )
 
 

@@ -16,6 +16,8 @@ from discovery.app.words import describe_incomplete, duration
 from discovery.flows.declared import (
     declared_calls,
     declared_exposures,
+    declared_probes,
+    declared_resolvers,
     declared_routes,
     declared_runs,
     gone,
@@ -139,6 +141,8 @@ def _told(evidence: Evidence, unexplained: frozenset[Edge]) -> Told:
         routes=declared_routes(evidence.inventory, refs),
         exposures=declared_exposures(evidence.inventory, refs),
         runs=declared_runs(evidence.inventory, refs),
+        resolvers=declared_resolvers(evidence.inventory, refs),
+        probes=declared_probes(evidence.inventory, refs),
         meshes=mesh_signs(evidence.inventory, refs),
         addresses={
             EndpointKind.HOST: nodes,

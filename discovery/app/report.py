@@ -219,10 +219,14 @@ def _origins(intents: Iterable[PolicyIntent]) -> str:
 def _next(suggestion: Suggestion) -> list[str]:
     """Return the next steps."""
     if suggestion.options.mode is Mode.MONITOR:
-        return [
-            "1. Review the YAML in a pull request; each file says what it does, how to watch it and how to promote it.",
-            "2. Settle section 4: a longer window, an inventory, or a decision. Undecided directions stay open.",
-            "3. Apply one dialect, the one that your cluster enforces, and watch it for a full cycle of your traffic.",
-            "4. Write the enforcing form with `--mode enforce`, starting with one workload.",
+        steps = [
+            "Review the YAML in a pull request; each file says what it does, how to watch it and how to promote it.",
+            "Settle section 4: a longer window, an inventory, or a decision. Undecided directions stay open.",
+            "Apply one dialect, the one that your cluster enforces, and watch it for a full cycle of your traffic.",
+            "Write the enforcing form with `--mode enforce`, starting with one workload.",
         ]
-    return ["1. Apply one workload first and watch it.", "2. Keep the roll-back command below at hand."]
+        if all(intent.isolate for intent in suggestion.learned.intents):
+            del steps[1]
+    else:
+        steps = ["Apply one workload first and watch it.", "Keep the roll-back command below at hand."]
+    return [f"{number}. {step}" for number, step in enumerate(steps, 1)]

@@ -130,7 +130,12 @@ def _isolation(view: View) -> Section:
     found, dialects = view.isolated, view.dialects
     title = "1. Newly isolated directions"
     if not found:
-        return Section(title=title, body=("None: no workload has enough undisputed evidence.",))
+        why = (
+            "no workload has enough undisputed evidence"
+            if view.intents
+            else "no traffic is of a workload that gets a policy"
+        )
+        return Section(title=title, body=(f"None: {why}.",))
     what = "isolated when applied" if view.enforced else "isolated once enforced"
     verb = "would be" if not view.enforced else "is" if len(found) == 1 else "are"
     rows = tuple(

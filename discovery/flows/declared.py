@@ -11,6 +11,7 @@ from discovery.model.inventory import (
     DeclaredExposure,
     DeclaredRun,
     Inventory,
+    Opener,
     Pod,
     Route,
     Service,
@@ -19,6 +20,8 @@ from discovery.model.inventory import (
 )
 from discovery.model.mesh import Mesh, MeshSign, mesh_of_labels
 from discovery.model.workload import WorkloadRef
+
+DNS_PORT = 53
 
 
 def declared_calls(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredCall, ...]:
@@ -30,7 +33,7 @@ def declared_calls(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> t
         service = services.get((call.namespace, call.service))
         if service is not None:
             ports = [one for one in service.ports if one.number == call.port]
-            found.update(members.at(call.declared_by, service, ports))
+            found.update(members.at(call.declared_by, service, ports, Opener.API_SERVER))
     return tuple(sorted(found))
 
 
@@ -42,7 +45,7 @@ def declared_routes(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> 
     for route in inventory.routes:
         service = services.get((route.namespace, route.service))
         if service is not None:
-            found.update(members.at(route.declared_by, service, _ports_of(route, service)))
+            found.update(members.at(route.declared_by, service, _ports_of(route, service), route.opener))
     return tuple(sorted(found))
 
 
@@ -55,7 +58,7 @@ def declared_exposures(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) 
             continue
         told = f"Service {service.namespace}/{service.name} ({service.exposure.kind})"
         families = tuple(sorted({6 if ":" in address else 4 for address in service.addresses}))
-        for call in members.at(told, service, service.ports):
+        for call in members.at(told, service, service.ports, Opener.OUTSIDE):
             found.add(
                 DeclaredExposure(
                     workload=call.workload, protocol=call.protocol, port=call.port, declared_by=told,
@@ -63,6 +66,27 @@ def declared_exposures(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) 
                 )
             )  # fmt: skip
     return tuple(sorted(found))
+
+
+def declared_resolvers(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredCall, ...]:
+    """Return the workloads that answer DNS, by the Services that offer port 53, on the ports of their pods."""
+    found: set[DeclaredCall] = set()
+    members = _Members(inventory, ref_of)
+    for service in inventory.services:
+        ports = [port for port in service.ports if port.number == DNS_PORT]
+        told = f"Service {service.namespace}/{service.name}"
+        found.update(members.at(told, service, ports, Opener.WORKLOAD))
+    return tuple(sorted(found))
+
+
+def declared_probes(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> Mapping[WorkloadRef, frozenset[int]]:
+    """Return the TCP ports of each workload that the kubelet probes."""
+    found: dict[WorkloadRef, set[int]] = {}
+    for member in inventory.members:
+        identity = endpoint_of(member, inventory).identity
+        if identity is not None and member.probes:
+            found.setdefault(ref_of[identity], set()).update(member.probes)
+    return {ref: frozenset(ports) for ref, ports in found.items()}
 
 
 def _ports_of(route: Route, service: Service) -> list[ServicePort]:
@@ -84,15 +108,18 @@ class _Members:
             if identity is not None:
                 self._refs[id(member)] = ref_of[identity]
 
-    def at(self, declared_by: str, service: Service, ports: Sequence[ServicePort]) -> Iterator[DeclaredCall]:
+    def at(
+        self, declared_by: str, service: Service, ports: Sequence[ServicePort], opener: Opener
+    ) -> Iterator[DeclaredCall]:
         """Yield the workloads behind ports of a Service, with the number of the port at their pods."""
         for member in self._selected.of(service):
             for port in ports:
                 number = target_port(port, member)
                 if number is not None and id(member) in self._refs:
                     yield DeclaredCall(
-                        workload=self._refs[id(member)], protocol=port.protocol, port=number, declared_by=declared_by
-                    )
+                        workload=self._refs[id(member)], protocol=port.protocol, port=number, declared_by=declared_by,
+                        opener=opener,
+                    )  # fmt: skip
 
 
 def declared_runs(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredRun, ...]:

@@ -8,7 +8,7 @@ itself is never overruled: only ends that it left unresolved, or took for extern
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import duckdb
@@ -25,7 +25,7 @@ _FOREVER = 1 << 62
 _CLAIMS = pa.schema(
     [
         ("address", pa.string()), ("valid_from", pa.int64()), ("valid_to", pa.int64()), ("kind", pa.string()),
-        ("identity", pa.int64()), ("pod", pa.string()),
+        ("identity", pa.int64()), ("pod", pa.string()), ("node", pa.string()),
     ]
 )  # fmt: skip
 _BACKENDS = pa.schema(
@@ -39,7 +39,9 @@ _BACKENDS = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Claim:
-    """An address is this endpoint in [valid_from, valid_to), in microseconds since 1970."""
+    """An address is this endpoint in [valid_from, valid_to), in microseconds since 1970. ``node`` is the name of the
+    node that it is.
+    """
 
     address: str
     valid_from: int
@@ -47,6 +49,7 @@ class Claim:
     kind: str
     identity: int | None = None
     pod: str | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -123,16 +126,18 @@ def claims(inventory: Inventory) -> tuple[Claim, ...]:
             )
             found.setdefault(address, []).append(claim)
     api_servers = set(inventory.api_servers)
-    kinds = [(node.addresses, node.created, EndpointKind.REMOTE_NODE) for node in inventory.nodes]
-    kinds += [
-        (tuple(api_servers), service.created, EndpointKind.KUBE_APISERVER)
-        for service in inventory.services
-        if (service.namespace, service.name) == API_SERVER_SERVICE
-    ]
-    for addresses, created, kind in kinds:
-        for address in addresses:
-            if kind is EndpointKind.KUBE_APISERVER or address not in api_servers:
-                claim = Claim(address=address, valid_from=created, valid_to=_FOREVER, kind=kind.value)
+    for node in inventory.nodes:
+        for address in set(node.addresses) - api_servers:
+            claim = Claim(
+                address=address, valid_from=node.created, valid_to=_FOREVER, kind=EndpointKind.REMOTE_NODE.value,
+                node=node.name,
+            )  # fmt: skip
+            found.setdefault(address, []).append(claim)
+    for service in inventory.services:
+        if (service.namespace, service.name) == API_SERVER_SERVICE:
+            for address in api_servers:
+                kind = EndpointKind.KUBE_APISERVER.value
+                claim = Claim(address=address, valid_from=service.created, valid_to=_FOREVER, kind=kind)
                 found.setdefault(address, []).append(claim)
     return tuple(sorted(claim for given in found.values() for claim in undisputed(given)))
 
@@ -157,14 +162,12 @@ def undisputed(given: Iterable[Claim]) -> list[Claim]:
 
 def _same(one: Claim, other: Claim) -> bool:
     """Say whether two claims say the same of their address."""
-    return (one.kind, one.identity, one.pod) == (other.kind, other.identity, other.pod)
+    return (one.kind, one.identity, one.pod, one.node) == (other.kind, other.identity, other.pod, other.node)
 
 
 def _cut(claim: Claim, start: int, end: int) -> Claim:
     """Return a claim for another time."""
-    return Claim(
-        address=claim.address, valid_from=start, valid_to=end, kind=claim.kind, identity=claim.identity, pod=claim.pod
-    )
+    return replace(claim, valid_from=start, valid_to=end)
 
 
 def backends(inventory: Inventory) -> tuple[Backend, ...]:
@@ -248,6 +251,14 @@ def workload_rows_of(inventory: Inventory) -> list[dict[str, object]]:
     return rows
 
 
+def _own_node(claim: str, pod_end: str) -> str:
+    """Return the kind ``host`` in SQL where the node of a claim is the one that reported the record for the pod at the
+    other end (a cluster may stand before the node's name), else null.
+    """
+    same = f"f.node = {claim}.node OR right(f.node, length({claim}.node) + 1) = '/' || {claim}.node"
+    return f"CASE WHEN f.reporter = '{pod_end}' AND ({same}) THEN '{EndpointKind.HOST.value}' END"
+
+
 def resolved_flows(connection: duckdb.DuckDBPyConnection, scan: str, inventory: Inventory) -> str:
     """Create the view ``resolved_flows`` over a scan of FLOWS, and return its name.
 
@@ -263,11 +274,11 @@ def resolved_flows(connection: duckdb.DuckDBPyConnection, scan: str, inventory: 
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT DISTINCT * FROM given_rows")
         connection.unregister("given_rows")
     replaced = {
-        "client_kind": "coalesce(c.kind, f.client_kind)",
+        "client_kind": f"coalesce({_own_node('c', 'server')}, c.kind, f.client_kind)",
         "client_identity": "CASE WHEN c.kind IS NULL THEN f.client_identity ELSE c.identity END",
         "client_pod": "CASE WHEN c.kind IS NULL THEN f.client_pod ELSE c.pod END",
         "client_prefix": "CASE WHEN c.kind IS NULL THEN f.client_prefix END",
-        "server_kind": "coalesce(s.kind, b.kind, f.server_kind)",
+        "server_kind": f"coalesce({_own_node('s', 'client')}, s.kind, b.kind, f.server_kind)",
         "server_identity": "CASE WHEN s.kind IS NOT NULL THEN s.identity WHEN b.kind IS NOT NULL THEN b.identity "
         "ELSE f.server_identity END",
         "server_pod": "CASE WHEN s.kind IS NOT NULL THEN s.pod WHEN b.kind IS NULL THEN f.server_pod END",

@@ -8,16 +8,16 @@ record shows how the API server arrives at pods of this cluster, it is not isola
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from discovery.learn.judge import Judged, Ruling
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Direction, Protocol
+from discovery.model.edge import Direction, Edge, Protocol
 from discovery.model.intent import Allow, EntityPeer, Origin, PolicyIntent
-from discovery.model.inventory import DeclaredCall, DeclaredRun
+from discovery.model.inventory import DeclaredCall, DeclaredRun, Opener
 from discovery.model.ports import PortSet
-from discovery.model.workload import EndpointKind, Entity
+from discovery.model.workload import EndpointKind, Entity, WorkloadRef
 
 
 def api_server_of(judged: Iterable[Judged], addresses: tuple[str, ...]) -> EntityPeer | None:
@@ -88,22 +88,44 @@ def unseen_calls(calls: Iterable[DeclaredCall], judged: Iterable[Judged]) -> lis
     ]
 
 
-def unseen_routes(routes: Iterable[DeclaredCall], judged: Iterable[Judged]) -> list[Diagnostic]:
-    """Return a finding per workload and port that a route leads to and no learned edge reaches."""
+def unseen_routes(
+    routes: Iterable[DeclaredCall],
+    judged: Iterable[Judged],
+    gateways: frozenset[WorkloadRef],
+    probes: Mapping[WorkloadRef, frozenset[int]],
+) -> list[Diagnostic]:
+    """Return a finding per workload and port that a route leads to and no learned edge reaches, from where the route
+    comes. ``gateways`` are the workloads that take clients from outside; ``probes`` the ports that a kubelet probes.
+    """
     seen = {
-        (one.edge.server.workload, one.edge.protocol, one.edge.port) for one in judged if one.ruling is Ruling.LEARN
+        (edge.server.workload, edge.protocol, edge.port, opener)
+        for edge in (one.edge for one in judged if one.ruling is Ruling.LEARN)
+        for opener in _openers(edge, gateways, probes)
     }
     return [
         Diagnostic(
             code="route-unseen",
             level=Level.WARNING,
             subject=str(route.workload),
-            message=f"{route.declared_by} leads to {route.protocol}/{route.port}, which nothing reached in this window",
+            message=f"{route.declared_by} leads to {route.protocol}/{route.port}, and nobody was seen on that way",
             hint="if it is in use, learn from a longer window: an isolated ingress would cut it",
         )
         for route in sorted(set(routes))
-        if (route.workload, Protocol(route.protocol), route.port) not in seen
+        if (route.workload, Protocol(route.protocol), route.port, route.opener) not in seen
     ]
+
+
+def _openers(
+    edge: Edge, gateways: frozenset[WorkloadRef], probes: Mapping[WorkloadRef, frozenset[int]]
+) -> frozenset[Opener]:
+    """Return as what the client of an edge may have come."""
+    client, server = edge.client, edge.server.workload
+    if client.workload is not None:
+        return frozenset({Opener.WORKLOAD, Opener.GATEWAY} if client.workload in gateways else {Opener.WORKLOAD})
+    probed = server is not None and edge.port in probes.get(server, frozenset())
+    if client.kind is EndpointKind.HOST and probed:
+        return frozenset()
+    return frozenset(Opener)
 
 
 def unseen_runs(runs: Iterable[DeclaredRun], judged: Iterable[Judged]) -> list[Diagnostic]:

@@ -14,13 +14,16 @@ from discovery.learn.judge import Judged, Ruling
 from discovery.learn.peers import peer_of
 from discovery.learn.selectors import Choice
 from discovery.model.edge import Endpoint, Protocol
-from discovery.model.intent import Allow, Origin, Peer
+from discovery.model.intent import Allow, Origin, Peer, WorkloadPeer
+from discovery.model.inventory import DeclaredCall
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, WorkloadRef
 
 _DNS_PORT = 53
 _PROTOCOLS = (Protocol.TCP, Protocol.UDP)
 _NODES = (EndpointKind.HOST, EndpointKind.REMOTE_NODE)
+# Resolvers that are known by their names, whatever a window shows of them.
+RESOLVERS = frozenset({"coredns", "dns-default", "kube-dns", "node-local-dns", "rke2-coredns-rke2-coredns"})
 _USED = {
     Protocol.TCP: "large answers come over TCP",
     Protocol.UDP: "names are asked for over UDP unless told otherwise",
@@ -44,8 +47,11 @@ def find_resolvers(
     judged: Iterable[Judged],
     choices: Mapping[WorkloadRef, Choice],
     addresses: Mapping[EndpointKind, tuple[str, ...]],
+    declared: Iterable[DeclaredCall] = (),
 ) -> tuple[Resolver, ...]:
-    """Return the resolvers that learned edges show, in a stable order. ``addresses`` are those of nodes as servers."""
+    """Return the resolvers that learned edges show and those that Services declare, in a stable order. ``addresses``
+    are those of nodes as servers.
+    """
     clients: dict[tuple[str, Peer, int], set[str]] = {}
     workloads: dict[Peer, WorkloadRef | None] = {}
     for one in judged:
@@ -59,6 +65,12 @@ def find_resolvers(
             if peer is not None:
                 clients.setdefault((cluster, peer, edge.port), set()).add(str(edge.client))
                 workloads[peer] = edge.server.workload
+    for call in declared:
+        selector = choices[call.workload].selector if call.workload in choices else None
+        if selector is not None and call.protocol in _PROTOCOLS:
+            peer = WorkloadPeer(selector=selector)
+            clients.setdefault((call.workload.cluster, peer, call.port), set())
+            workloads[peer] = call.workload
     found = [
         Resolver(cluster=cluster, peer=peer, port=port, clients=len(asked_by), workload=workloads[peer])
         for (cluster, peer, port), asked_by in clients.items()

@@ -20,17 +20,19 @@ from discovery.model.ports import PortSet
 from discovery.model.workload import Entity
 
 _ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
-_NODES = (Entity.HOST, Entity.REMOTE_NODE)
 
 
-def with_exposed(intent: PolicyIntent, exposures: Iterable[DeclaredExposure], nodes: tuple[str, ...]) -> PolicyIntent:
+def with_exposed(
+    intent: PolicyIntent, exposures: Iterable[DeclaredExposure], nodes: tuple[str, ...], probes: frozenset[int]
+) -> PolicyIntent:
     """Return an isolated ingress that lets the clients of exposed ports in as their Services declare, where some were
-    seen. ``nodes`` are the addresses of all nodes that are known.
+    seen. ``nodes`` are the addresses of all nodes that are known; ``probes`` are the ports that the kubelet probes,
+    where a call of the own node is no client.
     """
     if intent.direction is not Direction.INGRESS or not intent.isolate:
         return intent
     for one in sorted(exposure for exposure in exposures if exposure.workload == intent.workload):
-        intent = _with_nodes(_with_clients(intent, one), one, nodes)
+        intent = _with_nodes(_with_clients(intent, one), one, nodes, probes)
     return intent
 
 
@@ -76,11 +78,14 @@ def _is_inside(prefix: str, outer: IPv4Network | IPv6Network) -> bool:
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
-def _with_nodes(intent: PolicyIntent, one: DeclaredExposure, nodes: tuple[str, ...]) -> PolicyIntent:
+def _with_nodes(
+    intent: PolicyIntent, one: DeclaredExposure, nodes: tuple[str, ...], probes: frozenset[int]
+) -> PolicyIntent:
     """Let every node forward clients of a port when one did, and say that they are clients from outside."""
     peers = [allow.peer for allow in intent.allows if _on_port(allow, one)]
     entities = {peer.entity: peer.addresses for peer in peers if isinstance(peer, EntityPeer)}
-    forwarded = bool(entities.keys() & set(_NODES)) or any(isinstance(peer, CidrPeer) for peer in peers)
+    by_host = Entity.HOST in entities and one.port not in probes
+    forwarded = by_host or Entity.REMOTE_NODE in entities or any(isinstance(peer, CidrPeer) for peer in peers)
     if one.exposure.local or not forwarded:
         return intent
     added = Allow(

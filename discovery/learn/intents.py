@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import networkx as nx
 
 from discovery.learn.declared import api_server_of, unseen_calls, unseen_routes, unseen_runs, with_calls
-from discovery.learn.dns import Resolver, dns_additions, find_resolvers
+from discovery.learn.dns import RESOLVERS, Resolver, dns_additions, find_resolvers
 from discovery.learn.exposed import with_exposed
 from discovery.learn.externals import metadata_peers, private_externals
 from discovery.learn.graph import build_graph, node_of
@@ -26,8 +26,8 @@ from discovery.learn.selectors import Basis, Choice, choose_all
 from discovery.learn.system import is_system
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Evidence, Protocol
-from discovery.model.intent import Allow, CidrPeer, Peer, PolicyIntent
-from discovery.model.inventory import DeclaredCall, DeclaredExposure, DeclaredRun
+from discovery.model.intent import Allow, CidrPeer, EntityPeer, Peer, PolicyIntent
+from discovery.model.inventory import DeclaredCall, DeclaredExposure, DeclaredRun, Opener
 from discovery.model.mesh import MeshSign
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, WorkloadRef, WorkloadVersion
@@ -65,14 +65,17 @@ class Subjects:
 class Told:
     """What is known beside the flows: ``calls`` of the API server, ``routes`` of ingresses, gateways and monitors,
     ``exposures`` of Services and ``runs`` of CronJobs that objects of the cluster declare, ``meshes`` that
-    an inventory shows (None: no member), ``addresses`` of nodes and the API server, AUDIT edges that no existing policy
-    explains (``unexplained``: not learned), and whether the sources show labels at all.
+    an inventory shows (None: no member), ``resolvers`` by the Services that offer DNS, ports that kubelets probe,
+    ``addresses`` of nodes and the API server, AUDIT edges that no existing policy explains (``unexplained``: not
+    learned), and whether the sources show labels at all.
     """
 
     calls: tuple[DeclaredCall, ...] = ()
     routes: tuple[DeclaredCall, ...] = ()
     exposures: tuple[DeclaredExposure, ...] = ()
     runs: tuple[DeclaredRun, ...] = ()
+    resolvers: tuple[DeclaredCall, ...] = ()
+    probes: Mapping[WorkloadRef, frozenset[int]] = field(default_factory=dict)
     meshes: Mapping[WorkloadRef, MeshSign | None] = field(default_factory=dict)
     addresses: Mapping[EndpointKind, tuple[str, ...]] = field(default_factory=dict)
     unexplained: frozenset[Edge] = frozenset()
@@ -106,7 +109,7 @@ def learn(
     meshes = find_meshes(known, judged, told.meshes, choices)
     judged = tuple(_as_written(as_seen_by_policy(one, meshes), options) for one in judged)
     graph = build_graph(judged, choices)
-    resolvers = find_resolvers(judged, choices, addresses[Direction.EGRESS])
+    resolvers = find_resolvers(judged, choices, addresses[Direction.EGRESS], told.resolvers)
     intents: list[PolicyIntent] = []
     diagnostics: list[Diagnostic] = []
     for workload, choice in choices.items():
@@ -143,7 +146,10 @@ def _with_declared(intents: list[PolicyIntent], told: Told, api_server: EntityPe
     calls, exposures = _by_workload(told.calls), _by_workload(told.exposures)
     nodes = told.addresses.get(EndpointKind.REMOTE_NODE, ())
     found = [with_calls(intent, calls.get(intent.workload, ()), api_server) for intent in intents]
-    return [with_exposed(intent, exposures.get(intent.workload, ()), nodes) for intent in found]
+    return [
+        with_exposed(intent, exposures.get(intent.workload, ()), nodes, told.probes.get(intent.workload, frozenset()))
+        for intent in found
+    ]
 
 
 _Declared = TypeVar("_Declared", DeclaredCall, DeclaredExposure)
@@ -159,9 +165,10 @@ def _by_workload(declared: Iterable[_Declared]) -> dict[WorkloadRef, list[_Decla
 
 def _unseen(told: Told, subjects: Subjects, judged: tuple[Judged, ...]) -> list[Diagnostic]:
     """Return what objects declare of subjects and no learned edge shows."""
+    gateways = frozenset(one.workload for one in told.exposures)
     return [
         *unseen_calls((call for call in told.calls if subjects.take(call.workload)), judged),
-        *unseen_routes((one for one in _leading(told) if subjects.take(one.workload)), judged),
+        *unseen_routes((one for one in _leading(told) if subjects.take(one.workload)), judged, gateways, told.probes),
         *unseen_runs((run for run in told.runs if subjects.take(run.workload)), judged),
     ]
 
@@ -170,13 +177,16 @@ def _leading(told: Told) -> Iterator[DeclaredCall]:
     """Yield what leads to ports of workloads: routes, and Services for clients outside of the cluster."""
     yield from told.routes
     for one in told.exposures:
-        yield DeclaredCall(workload=one.workload, protocol=one.protocol, port=one.port, declared_by=one.declared_by)
+        yield DeclaredCall(
+            workload=one.workload, protocol=one.protocol, port=one.port, declared_by=one.declared_by,
+            opener=Opener.OUTSIDE,
+        )  # fmt: skip
 
 
 def _open_resolver(intent: PolicyIntent, resolvers: tuple[Resolver, ...]) -> PolicyIntent:
     """Return an intent that leaves the ingress of a resolver open: workloads that no window has shown ask it too."""
-    serves = {resolver.workload for resolver in resolvers}
-    if intent.direction is not Direction.INGRESS or intent.workload not in serves or not intent.isolate:
+    serves = intent.workload in {resolver.workload for resolver in resolvers} or intent.workload.name in RESOLVERS
+    if intent.direction is not Direction.INGRESS or not serves or not intent.isolate:
         return intent
     why = "it resolves names, also for workloads that this window did not show"
     return replace(intent, isolate=False, reasons=(why,))

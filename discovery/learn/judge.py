@@ -55,7 +55,7 @@ EXPLANATIONS = {
     Reason.INFERRED: "who opened the connection is only inferred from port use (--accept-inferred learns it)",
     Reason.AUDIT: "today's policy would deny it, and it was let through in audit mode (--learn-audit learns it)",
     Reason.EXPLICIT_DENY: "an explicit deny rule of the existing policies matches it",
-    Reason.PEER: "no record tells what one of its ends is",
+    Reason.PEER: "no record says enough of one of its ends to name it (an inventory may)",
     Reason.PROTOCOL: "no policy dialect can name the protocol",
     Reason.ICMP_ERROR: "an error message about another connection, which connection tracking allows",
     Reason.LINK_LOCAL: "link-local or multicast housekeeping, which policies do not govern",

@@ -58,14 +58,26 @@ class Call:
     port: int
 
 
+class Opener(StrEnum):
+    """Who opens a declared connection: the API server, a client outside of the cluster, an ingress or gateway, or any
+    workload.
+    """
+
+    API_SERVER = "api-server"
+    OUTSIDE = "outside"
+    GATEWAY = "gateway"
+    WORKLOAD = "workload"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class DeclaredCall:
-    """A workload that the API server calls, or that a route leads to, on a port of its pods, by what an object says."""
+    """A workload that somebody calls on a port of its pods, by what an object says."""
 
     workload: WorkloadRef
     protocol: str
     port: int
     declared_by: str
+    opener: Opener = Opener.WORKLOAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -74,6 +86,8 @@ class Route:
 
     ``port`` is the number or name of the Service's port; ``target``, where given, that of the pods'.
     """
+
+    opener: Opener
 
     declared_by: str
     namespace: str
@@ -178,7 +192,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One node and its own addresses."""
+    """One node, the addresses of its own and those of its CNI on it."""
 
     name: str
     addresses: tuple[str, ...]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from discovery.flows.declared import (
     declared_calls,
     declared_exposures,
+    declared_probes,
+    declared_resolvers,
     declared_routes,
     declared_runs,
     gone,
@@ -14,13 +18,30 @@ from discovery.flows.declared import (
 )
 from discovery.flows.resolve import workload_rows_of
 from discovery.flows.workloads import unify
-from discovery.model.inventory import Call, Exposure, ExposureKind, Inventory, NamedPort, Pod, Route, Schedule, Template
+from discovery.model.inventory import (
+    Call,
+    Exposure,
+    ExposureKind,
+    Inventory,
+    NamedPort,
+    Opener,
+    Pod,
+    Route,
+    Schedule,
+    ServicePort,
+    Template,
+)
 from discovery.model.mesh import Mesh, MeshSign
 from discovery.model.workload import Labels, WorkloadRef
 from tests.discovery.flows.objects import pod_of, port_of, service_of, template_of, us_of
 from tests.flows_factory import START
 
 AMBIENT = {"istio.io/dataplane-mode": "ambient"}
+
+
+def _route(**fields: Any) -> Route:
+    """Return a route of an Ingress."""
+    return Route(opener=Opener.GATEWAY, declared_by="x", **fields)
 
 
 def test_what_the_api_server_calls() -> None:
@@ -120,13 +141,19 @@ def test_a_namespace_may_make_the_pods_of_a_controller_members() -> None:
 @pytest.mark.parametrize(
     ("route", "expected"),
     [
-        (Route(declared_by="x", namespace="shop", service="cart", port=80), [("TCP", 8080)]),
-        (Route(declared_by="x", namespace="shop", service="cart", port="http"), [("TCP", 8080)]),
-        (Route(declared_by="x", namespace="shop", service="cart", port="metrics"), []),
-        (Route(declared_by="x", namespace="shop", service="cart", port="", target=9100), [("TCP", 9100)]),
-        (Route(declared_by="x", namespace="shop", service="cart", port="", target="web"), [("TCP", 8080)]),
-        (Route(declared_by="x", namespace="shop", service="gone", port=80), []),
-        (Route(declared_by="x", namespace="pay", service="cart", port=80), []),
+        (_route(namespace="shop", service="cart", port=80), [("TCP", 8080)]),
+        (_route(namespace="shop", service="cart", port="http"), [("TCP", 8080)]),
+        (_route(namespace="shop", service="cart", port="metrics"), []),
+        (
+            _route(namespace="shop", service="cart", port="", target=9100),
+            [("TCP", 9100)],
+        ),
+        (
+            _route(namespace="shop", service="cart", port="", target="web"),
+            [("TCP", 8080)],
+        ),
+        (_route(namespace="shop", service="gone", port=80), []),
+        (_route(namespace="pay", service="cart", port=80), []),
     ],
 )
 def test_where_routes_lead(route: Route, expected: list[tuple[str, int]]) -> None:
@@ -140,12 +167,13 @@ def test_where_routes_lead(route: Route, expected: list[tuple[str, int]]) -> Non
     known = unify(workload_rows_of(inventory))
     found = declared_routes(inventory, known.ref_of)
     assert [(one.protocol, one.port) for one in found] == expected
+    assert {one.opener for one in found} <= {Opener.GATEWAY}
     assert {one.workload.name for one in found} <= {"cart"}
 
 
 def test_a_service_without_a_selector_leads_to_no_workload() -> None:
     """Its backends are addresses."""
-    route = Route(declared_by="x", namespace="shop", service="cart", port=80)
+    route = _route(namespace="shop", service="cart", port=80)
     inventory = Inventory(
         cluster="default", pods=(pod_of(),), services=(service_of(port_of(8080), selector=None),), routes=(route,)
     )
@@ -175,3 +203,33 @@ def test_ports_that_services_expose() -> None:
     (found,) = declared_exposures(inventory, unify(workload_rows_of(inventory)).ref_of)
     assert (str(found.workload), found.protocol, found.port, found.families) == ("shop/cart", "TCP", 8080, (4, 6))
     assert (found.declared_by, found.exposure) == ("Service shop/cart (NodePort)", exposure)
+
+
+def test_resolvers_are_behind_services_with_port_53() -> None:
+    """On the port of their pods, by either protocol; other Services answer no names."""
+    ports = (NamedPort(name="dns", protocol="UDP", number=5353),)
+    dns = service_of(ServicePort(name="dns", protocol="UDP", number=53, target="dns"), port_of(53, 53, "dns-tcp"))
+    inventory = Inventory(
+        cluster="default",
+        pods=(pod_of(ports=ports), pod_of("db", "10.0.0.9")),
+        services=(dns, service_of(port_of(8080), name="web", selector=Labels.of({"app": "db"}))),
+    )
+    found = declared_resolvers(inventory, unify(workload_rows_of(inventory)).ref_of)
+    assert [(str(one.workload), one.protocol, one.port) for one in found] == [
+        ("shop/cart", "TCP", 53),
+        ("shop/cart", "UDP", 5353),
+    ]
+
+
+def test_probed_ports_are_those_of_all_pods_of_a_workload() -> None:
+    """Two versions of a workload may be probed on two ports; one without probes has none."""
+    inventory = Inventory(
+        cluster="default",
+        pods=(
+            pod_of(probes=(8080,)),
+            pod_of(address="10.0.0.3", name="cart-2", probes=(9090,)),
+            pod_of("db", "10.0.0.9"),
+        ),
+    )
+    found = declared_probes(inventory, unify(workload_rows_of(inventory)).ref_of)
+    assert {str(ref): ports for ref, ports in found.items()} == {"shop/cart": frozenset({8080, 9090})}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from discovery.learn.declared import api_server_of, unseen_calls, unseen_routes, unseen_runs, with_calls
 from discovery.learn.judge import Judged, Options, judge
 from discovery.model.edge import Direction, Endpoint, Protocol, Verdict
 from discovery.model.intent import Allow, EntityPeer, Origin, PolicyIntent, WorkloadPeer
-from discovery.model.inventory import DeclaredCall, DeclaredRun
+from discovery.model.inventory import DeclaredCall, DeclaredRun, Opener
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity, Labels, Selector, WorkloadRef
 from tests.discovery.learn.builders import edge
@@ -97,13 +99,32 @@ def test_unseen_calls_are_listed() -> None:
     assert len(unseen_calls(calls, [])) == 2
 
 
-def test_unseen_routes_are_listed() -> None:
-    """A route to a port that any learned edge reaches is not; another one is, once."""
-    told = DeclaredCall(workload=HOOK, protocol="TCP", port=10_250, declared_by="Ingress shop/x")
-    assert unseen_routes([told], [_arrival()]) == []
-    (found,) = unseen_routes([told, told], [])
-    assert (found.code, found.subject) == ("route-unseen", "shop/hook")
-    assert "Ingress shop/x leads to TCP/10250" in found.message
+GATEWAY = WorkloadRef(cluster="default", namespace="edge", kind="Deployment", name="gateway")
+
+
+@pytest.mark.parametrize(
+    ("client", "port", "openers"),
+    [
+        (Endpoint(kind=EndpointKind.KUBE_APISERVER), 8080, set(Opener)),
+        (Endpoint(kind=EndpointKind.EXTERNAL), 8080, set(Opener)),
+        (Endpoint(kind=EndpointKind.REMOTE_NODE), 9090, set(Opener)),
+        (Endpoint(kind=EndpointKind.HOST), 8080, set(Opener)),
+        (Endpoint(kind=EndpointKind.HOST), 9090, set()),
+        (Endpoint(kind=EndpointKind.WORKLOAD, workload=GATEWAY), 8080, {Opener.GATEWAY, Opener.WORKLOAD}),
+        (Endpoint(kind=EndpointKind.WORKLOAD, workload=replace(GATEWAY, name="x")), 8080, {Opener.WORKLOAD}),
+    ],
+)
+def test_a_route_is_seen_by_who_comes_that_way(client: Endpoint, port: int, openers: set[Opener]) -> None:
+    """A workload that takes clients from outside is a gateway, another is none; a probe is nobody's way."""
+    server = Endpoint(kind=EndpointKind.WORKLOAD, workload=HOOK)
+    reached = judge(edge(client, server, port), Options())
+    for opener in Opener:
+        told = DeclaredCall(workload=HOOK, protocol="TCP", port=port, declared_by="Ingress shop/x", opener=opener)
+        found = unseen_routes([told, told], [reached], frozenset({GATEWAY}), {HOOK: frozenset({9090})})
+        assert [(one.code, one.subject) for one in found] == (
+            [] if opener in openers else [("route-unseen", "shop/hook")]
+        )
+        assert all(f"Ingress shop/x leads to TCP/{port}" in one.message for one in found)
 
 
 def test_unseen_runs_are_listed() -> None:

@@ -19,6 +19,7 @@ NODES = ("192.168.56.11", "192.168.56.12")
 SEEN = CidrPeer(prefixes=("203.0.113.0/24",), clients=True)
 REMOTE = EntityPeer(entity=Entity.REMOTE_NODE, addresses=("192.168.56.11",))
 HOST = EntityPeer(entity=Entity.HOST)
+PROBES = frozenset({9090})
 
 
 def allow(peer: Peer, port: int = 8080, protocol: Protocol = Protocol.TCP) -> Allow:
@@ -49,7 +50,7 @@ def exposed(
 
 def told(intent: PolicyIntent, *exposures: DeclaredExposure) -> list[tuple[Peer, Origin, str | None]]:
     """Return what the intent allows with exposures."""
-    return [(one.peer, one.origin, one.reason) for one in with_exposed(intent, exposures, NODES).allows]
+    return [(one.peer, one.origin, one.reason) for one in with_exposed(intent, exposures, NODES, PROBES).allows]
 
 
 def test_any_node_forwards_where_one_did() -> None:
@@ -68,21 +69,21 @@ def test_where_nodes_were_seen_it_is_said_who_comes_through_them() -> None:
         (REMOTE, Origin.OBSERVED),
         (REMOTE, Origin.SERVICE),
     ]
-    once = with_exposed(ingress(allow(HOST)), (one,), NODES)
-    assert with_exposed(once, (one,), NODES) == once
+    once = with_exposed(ingress(allow(HOST)), (one,), NODES, PROBES)
+    assert with_exposed(once, (one,), NODES, PROBES) == once
 
 
 @pytest.mark.parametrize("other", [allow(HOST, 9090), allow(HOST, 8080, Protocol.UDP)])
 def test_other_ports_prove_nothing(other: Allow) -> None:
     """A probe of the own node on another port or protocol shows no client of the Service."""
     intent = ingress(other)
-    assert with_exposed(intent, (exposed(ExposureKind.NODE_PORT, local=False),), NODES) == intent
+    assert with_exposed(intent, (exposed(ExposureKind.NODE_PORT, local=False),), NODES, PROBES) == intent
 
 
 def test_kept_addresses_of_a_node_port_stay_those_seen() -> None:
     """With externalTrafficPolicy Local clients keep their addresses, and nothing says that others may come."""
     intent = ingress(allow(SEEN), allow(HOST))
-    assert with_exposed(intent, (exposed(ExposureKind.NODE_PORT, local=True),), NODES) == intent
+    assert with_exposed(intent, (exposed(ExposureKind.NODE_PORT, local=True),), NODES, PROBES) == intent
 
 
 def test_a_load_balancer_takes_clients_from_anywhere() -> None:
@@ -125,4 +126,13 @@ def test_what_nobody_reached_is_not_opened() -> None:
         replace(seen, isolate=False),
         replace(seen, workload=ref("api")),
     ):
-        assert with_exposed(intent, (one,), NODES) == intent
+        assert with_exposed(intent, (one,), NODES, PROBES) == intent
+
+
+def test_a_probe_of_the_kubelet_is_no_client() -> None:
+    """The own node on a port that it probes shows nobody from outside; another node, or another port, does."""
+    one = exposed(ExposureKind.NODE_PORT, local=False)
+    probed = frozenset({8080})
+    assert with_exposed(ingress(allow(HOST)), (one,), NODES, probed) == ingress(allow(HOST))
+    for peer in (REMOTE, SEEN):
+        assert len(with_exposed(ingress(allow(peer)), (one,), NODES, probed).allows) == 2

@@ -66,7 +66,9 @@ def test_undecided_traffic_keeps_its_directions_open() -> None:
     assert one is not None
     assert peer is not None
     assert (one.isolate, len(one.allows), peer.isolate) == (False, 1, True)
-    assert one.reasons == ("no record tells what one of its ends is: shop/web -> unresolved TCP/80",)
+    assert one.reasons == (
+        "no record says enough of one of its ends to name it (an inventory may): shop/web -> unresolved TCP/80",
+    )
 
 
 def test_unknown_direction_opens_both_directions_at_both_ends() -> None:
