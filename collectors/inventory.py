@@ -1,8 +1,6 @@
-"""Kubernetes objects from files: what ``kubectl get pods,services,... -A -o yaml`` (or ``json``) prints.
+"""The inventory that Kubernetes objects make: what ``kubectl get pods,services,... -A -o yaml`` (or ``json``) prints.
 
-Source: Kubernetes API v1, apps/v1, batch/v1 and discovery.k8s.io/v1, 1.31 to 1.34. Objects of other kinds are
-passed over; an object of a kind that is read but does not fit its shape is an error with its place, because an
-inventory with holes would make a workload look as if it did not exist.
+Source: Kubernetes API v1, apps/v1, batch/v1 and discovery.k8s.io/v1, 1.31 to 1.34.
 """
 
 from __future__ import annotations
@@ -13,28 +11,24 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-
-import msgspec
-import yaml
+from urllib.parse import urlsplit
 
 from collectors.inventory_mesh import mesh_of, probes_of
-from collectors.inventory_routes import KINDS, routes
-from collectors.inventory_settings import SETTING_KINDS, settings_of
+from collectors.inventory_objects import HINT, Objects, read_objects
+from collectors.inventory_routes import routes
+from collectors.inventory_settings import settings_of
 from collectors.inventory_wire import (
     ApiServiceObject,
-    Container,
+    ClientConfig,
     DefinitionObject,
     EndpointSlice,
     JobSpec,
     Metadata,
-    NamespaceObject,
     NodeObject,
     PodObject,
     PodSpec,
     ReplicaSetObject,
     ServiceObject,
-    ServiceReference,
-    ServiceSpec,
     TemplateObject,
     WebhookObject,
 )
@@ -54,12 +48,11 @@ from discovery.model.inventory import (
     ServicePort,
     Template,
 )
+from discovery.model.networks import is_private
 from discovery.model.workload import Labels
 
-# The loader in C is an order of magnitude faster; the one in Python stands in where the library was built without it.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CALLING = frozenset({"APIService", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"})
 _ENDED = ("Succeeded", "Failed")
-_MAX_NESTING = 16
 _CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "ReplicaSet")
 # The containers that enforce policies on each node, by the dialect that they understand.
 _AGENTS = {"cilium-agent": "cilium", "calico-node": "calico"}
@@ -78,111 +71,34 @@ _CNI_ADDRESSES = frozenset(
         "projectcalico.org/IPv6WireguardInterfaceAddr",
     }
 )
-_VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?![\d])")
-_HINT = (
-    "make it with: kubectl get -A -o yaml pods,services,endpointslices,namespaces,nodes,deployments,replicasets,"
-    "statefulsets,daemonsets,jobs,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations,"
-    "apiservices,crds,ingresses (and servicemonitors,httproutes,grpcroutes,felixconfigurations where there are some)"
+# Annotations that ask a cloud for a load balancer in the private network (AWS, Azure, GCP, OpenStack).
+_INTERNAL = frozenset(
+    {
+        "cloud.google.com/load-balancer-type",
+        "networking.gke.io/load-balancer-type",
+        "service.beta.kubernetes.io/aws-load-balancer-internal",
+        "service.beta.kubernetes.io/aws-load-balancer-scheme",
+        "service.beta.kubernetes.io/azure-load-balancer-internal",
+        "service.beta.kubernetes.io/openstack-internal-load-balancer",
+    }
 )
+_VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?![\d])")
 
 
 def read_inventory(paths: Iterable[Path], cluster: str) -> Inventory:
     """Return the inventory that files hold together: each is YAML documents or JSON, objects or lists of objects.
 
-    Raises :class:`InputError` for a file that cannot be read or parsed and for an object that does not fit its kind.
+    Raises :class:`InputError` as :func:`collectors.inventory_objects.read_objects` does, and for an address or a time
+    that is none.
     """
-    objects: dict[tuple[str, str, str], Any] = {}
-    for path in paths:
-        for place, found in _objects(path):
-            kind = found.get("kind")
-            reader = _KINDS.get(kind) if isinstance(kind, str) else None
-            if reader is None:
-                continue
-            try:
-                typed = msgspec.convert(_without_nulls(found), reader)
-            except (msgspec.ValidationError, ValueError) as error:
-                raise InputError(f"{place}: a {kind} that is none: {error}", hint=_HINT) from error
-            if kind not in _CLUSTER_SCOPED and not typed.metadata.namespace:
-                typed.metadata.namespace = "default"  # as kubectl reads a manifest without one
-            objects[str(kind), typed.metadata.namespace, typed.metadata.name] = typed  # the file named last counts
+    objects = read_objects(paths)
     try:
         return _assemble(objects, cluster)
     except ValueError as error:
-        raise InputError(f"inventory: {error}", hint=_HINT) from error
+        raise InputError(f"inventory: {error}", hint=HINT) from error
 
 
-def _objects(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the objects of a file with their places; lists are opened."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", hint="check the path and its permissions") from error
-    try:
-        documents: list[Any]
-        if raw.lstrip()[:1] in (b"{", b"["):
-            documents = [msgspec.json.decode(raw)]
-        else:
-            documents = list(yaml.load_all(raw, Loader=_LOADER))
-    except (msgspec.MsgspecError, yaml.YAMLError, ValueError, RecursionError) as error:
-        text = " ".join(str(error).split())[:300]
-        raise InputError(f"{path}: neither YAML nor JSON: {text}", hint=_HINT) from error
-    for seen, one in enumerate(_opened(documents, None), 1):
-        if isinstance(one, Mapping):
-            yield f"{path}: object {seen}", one
-        elif one is not None:
-            raise InputError(f"{path}: object {seen} is no object", hint=_HINT)
-
-
-def _opened(value: Any, kind: str | None, depth: int = 0) -> Iterator[Any]:
-    """Yield what lists hold, lists in lists too. ``kind`` is that of the items of a typed list, which carry none."""
-    if depth < _MAX_NESTING and isinstance(value, list):
-        for child in value:
-            yield from _opened(child, kind, depth + 1)
-    elif depth < _MAX_NESTING and isinstance(value, Mapping) and isinstance(value.get("items"), list):
-        yield from _opened(value["items"], _item_kind(value), depth + 1)
-    else:
-        yield {"kind": kind, **value} if kind and isinstance(value, Mapping) else value
-
-
-def _without_nulls(value: Any) -> Any:
-    """Return a value without members that are null: to Kubernetes they are not there."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
-    return [_without_nulls(member) for member in value] if isinstance(value, list) else value
-
-
-def _item_kind(listed: Mapping[str, Any]) -> str | None:
-    """Return the kind of the items of a typed list (``PodList``), whose items carry none; None for ``List``."""
-    kind = listed.get("kind")
-    return kind.removesuffix("List") or None if isinstance(kind, str) and kind != "List" else None
-
-
-_KINDS: dict[str, type[Any]] = {
-    "Pod": PodObject,
-    "Service": ServiceObject,
-    "EndpointSlice": EndpointSlice,
-    "Node": NodeObject,
-    "Namespace": NamespaceObject,
-    "ReplicaSet": ReplicaSetObject,
-    "ValidatingWebhookConfiguration": WebhookObject,
-    "MutatingWebhookConfiguration": WebhookObject,
-    "CustomResourceDefinition": DefinitionObject,
-    "APIService": ApiServiceObject,
-    **{kind: TemplateObject for kind in _CONTROLLERS if kind != "ReplicaSet"},
-    **KINDS,
-    **SETTING_KINDS,
-}
-
-
-_CLUSTER_SCOPED = frozenset(
-    {
-        "APIService", "CustomResourceDefinition", "FelixConfiguration", "MutatingWebhookConfiguration", "Namespace",
-        "Node", "ValidatingWebhookConfiguration",
-    }
-)  # fmt: skip
-
-
-def _assemble(objects: Mapping[tuple[str, str, str], Any], cluster: str) -> Inventory:
+def _assemble(objects: Objects, cluster: str) -> Inventory:
     """Return the inventory of typed objects. Raises ``ValueError`` for a time or an address that is none."""
 
     def of_kind(kind: str) -> list[Any]:
@@ -226,9 +142,17 @@ def _assemble(objects: Mapping[tuple[str, str, str], Any], cluster: str) -> Inve
         ),
         versions=_versions(of_kind("Pod"), of_kind("Node")),
         settings=settings_of(objects),
+        tells_calls=any(kind in _CALLING for kind, _, _ in objects),
+        tells_kinds=frozenset(kind for kind, _, _ in objects if kind in _CONTROLLERS),
+        seen_until=max((_heartbeat(one) for one in of_kind("Node")), default=0),
         namespaces={one.metadata.name: Labels.of(one.metadata.labels) for one in of_kind("Namespace")},
         taken=max([*times, *ends], default=0),
     )
+
+
+def _heartbeat(one: NodeObject) -> int:
+    """Return when a node was last heard of: minutes before the snapshot at most. 0 when nothing tells."""
+    return max((_microseconds(told.last_heartbeat_time, 0) for told in one.status.conditions), default=0)
 
 
 def _node_addresses(one: NodeObject) -> tuple[str, ...]:
@@ -260,32 +184,39 @@ def _versions(pods: Iterable[PodObject], nodes: Iterable[NodeObject]) -> dict[st
 class _Owners:
     """Finds the workload behind a pod: the controller at the top of its chain of owners."""
 
-    def __init__(self, objects: Mapping[tuple[str, str, str], Any]) -> None:
+    def __init__(self, objects: Objects) -> None:
         """Look owners up in the objects."""
         self._objects = objects
 
     def top(self, kind: str, metadata: Metadata) -> tuple[str, str]:
-        """Return ``(kind, name)`` of the topmost known controller of an object: itself when it has none."""
+        """Return ``(kind, name)`` of the topmost controller of an object: itself when it has none.
+
+        A controller of any kind counts (Argo's Rollout, an operator's own), but not the node, which owns static pods,
+        nor one run of what is no CronJob.
+        """
         name = metadata.name
         for _ in range(8):  # a chain that goes on for ever is no chain
             owner = next((one for one in metadata.owner_references if one.controller), None)
-            if owner is None or owner.kind not in _CONTROLLERS:
+            foreign_run = kind == "Job" and owner is not None and owner.kind != "CronJob"
+            if owner is None or owner.kind == "Node" or foreign_run:
                 return kind, name
-            child_hash = metadata.labels.get("pod-template-hash")
+            labels = metadata.labels
             kind, name = owner.kind, owner.name
             found = self._objects.get((kind, metadata.namespace, name))
             if found is None:
-                return self._unseen(kind, name, child_hash)
+                return self._unseen(kind, name, labels)
             metadata = found.metadata
         return kind, name
 
     @staticmethod
-    def _unseen(kind: str, name: str, template_hash: str | None) -> tuple[str, str]:
+    def _unseen(kind: str, name: str, labels: Mapping[str, str]) -> tuple[str, str]:
         """Return the workload behind an owner that the inventory lacks: a ReplicaSet that carries the template's hash
-        in its name belongs to a Deployment, which names its ReplicaSets so.
+        in its name belongs to a Deployment, or to a Rollout, which name their ReplicaSets so.
         """
-        if kind == "ReplicaSet" and template_hash and name.endswith(f"-{template_hash}"):
-            return "Deployment", name.removesuffix(f"-{template_hash}")
+        for key, above in (("pod-template-hash", "Deployment"), ("rollouts-pod-template-hash", "Rollout")):
+            digest = labels.get(key)
+            if kind == "ReplicaSet" and digest and name.endswith(f"-{digest}"):
+                return above, name.removesuffix(f"-{digest}")
         return kind, name
 
 
@@ -305,7 +236,7 @@ def _pod(one: PodObject, owners: _Owners) -> Pod:
         host_network=one.spec.host_network,
         created=created,
         ended=_ended(one, created),
-        ports=_named_ports(one.spec.containers),
+        ports=_named_ports(one.spec),
         mesh=mesh_of(one.metadata, one.spec),
         probes=probes_of(one.spec),
     )
@@ -325,11 +256,12 @@ def _labels(metadata: Metadata) -> Labels:
     return Labels.of({key: value for key, value in metadata.labels.items() if key not in VOLATILE_KEYS})
 
 
-def _named_ports(containers: Iterable[Container]) -> tuple[NamedPort, ...]:
-    """Return the named ports of containers, sorted."""
+def _named_ports(spec: PodSpec) -> tuple[NamedPort, ...]:
+    """Return the named ports of containers and of native sidecars, sorted."""
+    sidecars = [container for container in spec.init_containers if container.restart_policy == "Always"]
     found = {
         NamedPort(name=port.name, protocol=port.protocol, number=port.container_port)
-        for container in containers
+        for container in (*spec.containers, *sidecars)
         for port in container.ports
         if port.name
     }
@@ -351,7 +283,7 @@ def _template(kind: str, one: TemplateObject | ReplicaSetObject, owners: _Owners
         service_account=pod.service_account_name or "default",
         created=_microseconds(one.metadata.creation_timestamp, 0),
         host_network=pod.host_network,
-        ports=_named_ports(pod.containers),
+        ports=_named_ports(pod),
         mesh=mesh_of(template.metadata, pod) if template is not None else None,
         probes=probes_of(pod),
     )
@@ -360,20 +292,36 @@ def _template(kind: str, one: TemplateObject | ReplicaSetObject, owners: _Owners
 def _calls(kind: str, one: Any) -> Iterator[Call]:
     """Yield the calls of the API server that an object declares."""
     named = f"{kind} {one.metadata.name}"
-    found: list[tuple[str, ServiceReference | None]] = []
+    found: list[tuple[str, ClientConfig]] = []
     if isinstance(one, WebhookObject):
-        found = [(f"{named}, failurePolicy {hook.failure_policy}", hook.client_config.service) for hook in one.webhooks]
+        found = [(f"{named}, failurePolicy {hook.failure_policy}", hook.client_config) for hook in one.webhooks]
     elif (
         isinstance(one, DefinitionObject)
         and one.spec.conversion is not None
         and one.spec.conversion.webhook is not None
     ):
-        found = [(f"{named}, conversion", one.spec.conversion.webhook.client_config.service)]
+        found = [(f"{named}, conversion", one.spec.conversion.webhook.client_config)]
     elif isinstance(one, ApiServiceObject):
-        found = [(named, one.spec.service)]
-    for declared_by, service in found:
-        if service is not None:
-            yield Call(declared_by=declared_by, namespace=service.namespace, service=service.name, port=service.port)
+        found = [(named, ClientConfig(service=one.spec.service))]
+    for declared_by, config in found:
+        if config.service is not None:
+            yield Call(
+                declared_by=declared_by, namespace=config.service.namespace, service=config.service.name,
+                port=config.service.port,
+            )  # fmt: skip
+        elif config.url:
+            yield from _called_url(declared_by, config.url)
+
+
+def _called_url(declared_by: str, url: str) -> Iterator[Call]:
+    """Yield the call of a URL of the cluster: the name of a Service, or an address, which may be anything's."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 443
+    labels = host.split(".")
+    if canonical_address(host) is not None:
+        yield Call(declared_by=declared_by, namespace="", service="", port=port, address=_address(host))
+    elif len(labels) > 2 and labels[2] == "svc":
+        yield Call(declared_by=declared_by, namespace=labels[1], service=labels[0], port=port)
 
 
 def _service(one: ServiceObject, slices: Iterable[EndpointSlice]) -> Service:
@@ -409,12 +357,13 @@ def _service(one: ServiceObject, slices: Iterable[EndpointSlice]) -> Service:
         ),
         created=_microseconds(one.metadata.creation_timestamp, 0),
         backends=tuple(sorted(backends)),
-        exposure=_exposure(spec),
+        exposure=_exposure(one),
     )
 
 
-def _exposure(spec: ServiceSpec) -> Exposure | None:
+def _exposure(one: ServiceObject) -> Exposure | None:
     """Return how a Service takes clients from outside, or None. Raises ``ValueError`` for a range that is none."""
+    spec = one.spec
     if spec.type not in list(ExposureKind):
         return None
     kind = ExposureKind(spec.type)
@@ -423,7 +372,16 @@ def _exposure(spec: ServiceSpec) -> Exposure | None:
         kind=kind,
         local=spec.external_traffic_policy == "Local",
         ranges=tuple(sorted({str(ip_network(text.strip(), strict=False)) for text in ranges})),
+        internal=_is_internal(one),
     )
+
+
+def _is_internal(one: ServiceObject) -> bool:
+    """Say whether a load balancer is for a private network: by its annotations, or as all its addresses are private."""
+    told = {key: value.lower() for key, value in one.metadata.annotations.items() if key in _INTERNAL}
+    addresses = [given.ip for given in one.status.load_balancer.ingress if given.ip]
+    private = bool(addresses) and all(is_private(_address(address)) for address in addresses)
+    return private or any(value in ("true", "internal", "0.0.0.0/0") for value in told.values())
 
 
 def _addresses(texts: Iterable[str]) -> tuple[str, ...]:

@@ -14,8 +14,6 @@ from msgspec import Struct, field
 from collectors.inventory_wire import Metadata, ServiceObject
 from discovery.model.inventory import Opener, Route
 
-ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute")
-
 
 class BackendPort(Struct, rename="camel"):
     """networking.k8s.io/v1.ServiceBackendPort: a number or a name."""
@@ -78,10 +76,23 @@ class BackendRef(Struct, rename="camel"):
     port: int | None = None
 
 
+class Mirror(Struct, rename="camel"):
+    """gateway.networking.k8s.io/v1.HTTPRequestMirrorFilter."""
+
+    backend_ref: BackendRef
+
+
+class RouteFilter(Struct, rename="camel"):
+    """gateway.networking.k8s.io/v1.HTTPRouteFilter and its siblings."""
+
+    request_mirror: Mirror | None = None
+
+
 class RouteRule(Struct, rename="camel"):
     """gateway.networking.k8s.io/v1.HTTPRouteRule and its siblings."""
 
     backend_refs: list[BackendRef] = field(default_factory=list)
+    filters: list[RouteFilter] = field(default_factory=list)
 
 
 class RouteSpec(Struct, rename="camel"):
@@ -141,13 +152,6 @@ class MonitorObject(Struct, rename="camel"):
     spec: MonitorSpec = field(default_factory=MonitorSpec)
 
 
-KINDS: dict[str, type[Any]] = {
-    "Ingress": IngressObject,
-    "ServiceMonitor": MonitorObject,
-    **dict.fromkeys(ROUTES, RouteObject),
-}
-
-
 def routes(objects: Mapping[tuple[str, str, str], Any]) -> tuple[Route, ...]:
     """Return what objects, by kind, namespace and name, declare of connections to Services; sorted."""
     services = [one for (kind, _, _), one in objects.items() if kind == "Service"]
@@ -179,7 +183,8 @@ def _of_ingress(one: IngressObject, told: str) -> Iterator[Route]:
 def _of_route(one: RouteObject, told: str) -> Iterator[Route]:
     """Yield the Services that a route of a Gateway leads to."""
     for rule in one.spec.rules:
-        for ref in rule.backend_refs:
+        mirrors = [one.request_mirror.backend_ref for one in rule.filters if one.request_mirror is not None]
+        for ref in (*rule.backend_refs, *mirrors):
             if ref.kind == "Service" and ref.port is not None:
                 namespace = ref.namespace or one.metadata.namespace
                 yield Route(

@@ -28,6 +28,7 @@ class Metadata(Struct, rename="camel"):
 
     name: str = ""
     namespace: str = ""
+    uid: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     creation_timestamp: Time = None
@@ -56,11 +57,20 @@ class Probe(Struct, rename="camel"):
     grpc: ProbeTarget | None = None
 
 
+class EnvVar(Struct, rename="camel"):
+    """v1.EnvVar; one with a source has no value here."""
+
+    name: str
+    value: str = ""
+
+
 class Container(Struct, rename="camel"):
     """v1.Container."""
 
     name: str = ""
     image: str = ""
+    restart_policy: str = ""
+    env: list[EnvVar] = field(default_factory=list)
     ports: list[ContainerPort] = field(default_factory=list)
     liveness_probe: Probe | None = None
     readiness_probe: Probe | None = None
@@ -240,8 +250,16 @@ class NodeInfo(Struct, rename="camel"):
     kubelet_version: str = ""
 
 
+class NodeCondition(Struct, rename="camel"):
+    """v1.NodeCondition."""
+
+    last_heartbeat_time: Time = None
+
+
 class NodeStatus(Struct, rename="camel"):
     """v1.NodeStatus."""
+
+    conditions: list[NodeCondition] = field(default_factory=list)
 
     node_info: NodeInfo = field(default_factory=NodeInfo)
     addresses: list[NodeAddress] = field(default_factory=list)
@@ -269,9 +287,10 @@ class ServiceReference(Struct, rename="camel"):
 
 
 class ClientConfig(Struct, rename="camel"):
-    """WebhookClientConfig: a Service, or a URL outside of the cluster."""
+    """WebhookClientConfig: a Service, or a URL."""
 
     service: ServiceReference | None = None
+    url: str = ""
 
 
 class Webhook(Struct, rename="camel"):

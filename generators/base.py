@@ -16,6 +16,7 @@ from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.errors import RenderError
 from discovery.model.intent import Allow, CidrPeer, Dialect, EntityPeer, Mode, Origin, Peer, PolicyIntent, WorkloadPeer
+from discovery.model.networks import holds_private
 from discovery.model.platform import Platform
 from discovery.model.ports import MIN_PORT, PortSet
 from discovery.model.workload import Entity, Selector, WorkloadRef
@@ -26,7 +27,6 @@ from generators.checks import (
     check_icmp,
     check_reach,
     check_selector,
-    may_hold_pods,
     networks,
 )
 from generators.comments import Guide, content_name, evidence_line, header, not_isolated, peer_name
@@ -405,7 +405,7 @@ class _Sheet:
         """Say where a declared range of addresses holds pods and nodes as well as the outside."""
         for allow in needed:
             declared = isinstance(allow.peer, CidrPeer) and allow.origin is Origin.SERVICE
-            if declared and self.writer.nets_hold_pods and any(map(may_hold_pods, networks((allow.peer,)))):
+            if declared and self.writer.nets_hold_pods and any(map(holds_private, networks((allow.peer,)))):
                 self._note(
                     Code.RANGE_HOLDS_PODS,
                     Level.WARNING,

@@ -16,8 +16,6 @@ from generators.yaml_writer import clean
 if TYPE_CHECKING:
     from generators.base import Capabilities, Writer
 
-_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
-
 
 def networks(peers: Iterable[Peer]) -> tuple[str, ...]:
     """Return the prefixes and addresses of peers as canonical prefixes, each once, IPv4 first.
@@ -97,12 +95,6 @@ def check_entity(writer: Writer, peer: EntityPeer) -> None:
             f"{writer.platform} can name {peer.entity} by address only, and none was seen",
             "give an inventory with node addresses, or use the cilium dialect",
         )
-
-
-def may_hold_pods(prefix: str) -> bool:
-    """Say whether a prefix overlaps the private ranges that clusters use (RFC 1918, RFC 6598, RFC 4193)."""
-    network = ip_network(prefix)
-    return any(network.version == other.version and network.overlaps(other) for other in _PRIVATE)
 
 
 def check_host(writer: Writer, intent: PolicyIntent, peer: Peer) -> None:

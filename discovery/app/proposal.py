@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from discovery.model.capture import Aspect, CaptureProfile, Shows
 from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge
-from discovery.model.errors import IncompleteInputError, ReadBackError
+from discovery.model.errors import IncompleteInputError, OptionError, ReadBackError
 from discovery.model.intent import Mode
 from discovery.model.inventory import Inventory
 from discovery.model.platform import Platform, detect_platforms
@@ -74,6 +75,7 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         )
     _check_usable(evidence.completeness)
     if evidence.inventory is not None:
+        _check_cluster(evidence.inventory, evidence.edges)
         told = evidence.inventory
         options = replace(options, platforms=detect_platforms(options.platforms, told.versions, told.settings))
     owners = read_owners(options.owners) if options.owners is not None else None
@@ -118,6 +120,17 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
     return _write(suggestion)
 
 
+def _check_cluster(inventory: Inventory, edges: Iterable[Edge]) -> None:
+    """Raise :class:`OptionError` for an inventory of a cluster that no flow is of: it would do nothing, silently."""
+    ends = (end.workload for edge in edges for end in (edge.client, edge.server))
+    seen = sorted({workload.cluster for workload in ends if workload is not None})
+    if seen and inventory.cluster not in seen:
+        raise OptionError(
+            f"the inventory is read as that of cluster {inventory.cluster!r}, and the flows are of: {', '.join(seen)}",
+            hint=f"say whose it is, for example --cluster {seen[0]}",
+        )
+
+
 def _check_usable(account: Completeness) -> None:
     """Raise :class:`IncompleteInputError` when no input shows what everything rests on: no option makes up for it."""
     read = [one for one in account.sightings if one.records]
@@ -136,8 +149,10 @@ def _told(evidence: Evidence, unexplained: frozenset[Edge]) -> Told:
         return Told(labels_shown=shown, unexplained=unexplained)
     refs = evidence.workloads.ref_of
     nodes = evidence.inventory.node_addresses
+    calls, unresolved = declared_calls(evidence.inventory, refs)
     return Told(
-        calls=declared_calls(evidence.inventory, refs),
+        calls=calls,
+        unresolved=unresolved,
         routes=declared_routes(evidence.inventory, refs),
         exposures=declared_exposures(evidence.inventory, refs),
         runs=declared_runs(evidence.inventory, refs),
@@ -145,9 +160,11 @@ def _told(evidence: Evidence, unexplained: frozenset[Edge]) -> Told:
         probes=declared_probes(evidence.inventory, refs),
         meshes=mesh_signs(evidence.inventory, refs),
         addresses={
-            EndpointKind.HOST: nodes,
-            EndpointKind.REMOTE_NODE: nodes,
-            EndpointKind.KUBE_APISERVER: evidence.inventory.api_servers,
+            evidence.inventory.cluster: {
+                EndpointKind.HOST: nodes,
+                EndpointKind.REMOTE_NODE: nodes,
+                EndpointKind.KUBE_APISERVER: evidence.inventory.api_servers,
+            }
         },
         unexplained=unexplained,
     )
@@ -157,7 +174,7 @@ def _gone(evidence: Evidence) -> frozenset[WorkloadRef]:
     """Return the workloads that the inventory, if there is one, does not have any more."""
     if evidence.inventory is None:
         return frozenset()
-    return gone(evidence.inventory, evidence.workloads.by_key.values())
+    return gone(evidence.inventory, evidence.workloads.versions)
 
 
 def _render(
@@ -212,7 +229,7 @@ def _cautions(
     found += [
         Diagnostic(
             code="workload-gone",
-            level=Level.INFO,
+            level=Level.WARNING,
             subject=str(ref),
             message="it was seen in the traffic, and the inventory does not have it any more: no rule names it",
             hint="nothing to do if it was removed; else make the inventory again",
@@ -220,15 +237,15 @@ def _cautions(
         for ref in sorted(_gone(evidence))
     ]
     if options.mode is Mode.ENFORCE:
-        if evidence.inventory is None:
+        if evidence.inventory is None or not evidence.inventory.tells_calls:
             found.append(
                 Diagnostic(
                     code="webhooks-unknown",
                     level=Level.WARNING,
                     subject="input",
-                    message="without an inventory nobody knows which workloads serve webhooks or aggregated APIs: "
-                    "an isolated one that this window did not show being called stops the cluster from creating pods",
-                    hint="add an inventory with --inventory before enforcing",
+                    message="no inventory tells which workloads serve webhooks or aggregated APIs: an isolated one "
+                    "that this window did not show being called stops the cluster from creating pods",
+                    hint="add one with --inventory that holds webhook configurations and apiservices before enforcing",
                 )
             )
         found += [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from discovery.flows.identity import EndpointInfo
-from discovery.flows.resolve import SelectedPods, endpoint_of, target_port
+from discovery.flows.resolve import SelectedPods, endpoint_of, pods_by_address, target_port
 from discovery.model.inventory import (
+    Call,
     DeclaredCall,
     DeclaredExposure,
     DeclaredRun,
@@ -17,24 +17,85 @@ from discovery.model.inventory import (
     Service,
     ServicePort,
     Template,
+    UnresolvedCall,
 )
 from discovery.model.mesh import Mesh, MeshSign, mesh_of_labels
-from discovery.model.workload import WorkloadRef
+from discovery.model.workload import WorkloadRef, WorkloadVersion
 
 DNS_PORT = 53
 
 
-def declared_calls(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredCall, ...]:
-    """Return which workloads the API server calls, by what objects declare, on the ports of their pods."""
-    services = {(service.namespace, service.name): service for service in inventory.services}
-    found: set[DeclaredCall] = set()
-    members = _Members(inventory, ref_of)
+def declared_calls(
+    inventory: Inventory, ref_of: Mapping[int, WorkloadRef]
+) -> tuple[tuple[DeclaredCall, ...], tuple[UnresolvedCall, ...]]:
+    """Return which workloads the API server calls, by what objects declare, on the ports of their pods; and the calls
+    of which nobody knows where they end.
+    """
+    called = _Called(inventory, ref_of)
     for call in inventory.calls:
-        service = services.get((call.namespace, call.service))
+        called.add(call)
+    return tuple(sorted(called.found)), tuple(sorted(called.unresolved, key=repr))
+
+
+class _Called:
+    """Follows calls of the API server to pods."""
+
+    def __init__(self, inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> None:
+        """Index Services by name and address, and pods by address."""
+        self._inventory = inventory
+        self._members = _Members(inventory, ref_of)
+        self._pods = pods_by_address(inventory)
+        self._services = {(service.namespace, service.name): service for service in inventory.services}
+        self._by_address = {address: service for service in inventory.services for address in service.addresses}
+        self.found: set[DeclaredCall] = set()
+        self.unresolved: set[UnresolvedCall] = set()
+
+    def add(self, call: Call) -> None:
+        """Follow one call."""
+        service = (
+            self._by_address.get(call.address) if call.address else self._services.get((call.namespace, call.service))
+        )
         if service is not None:
-            ports = [one for one in service.ports if one.number == call.port]
-            found.update(members.at(call.declared_by, service, ports, Opener.API_SERVER))
-    return tuple(sorted(found))
+            self._of_service(call, service)
+        elif call.address:
+            self._at_address(call, call.address, call.port)  # of nothing in the cluster: somebody else's
+        else:
+            self._leave(call, None, call.namespace, f"Service {call.namespace}/{call.service} is not in the inventory")
+
+    def _of_service(self, call: Call, service: Service) -> None:
+        """Follow a call of a Service: to the pods that it selects, or to those that its EndpointSlices name."""
+        ports = [one for one in service.ports if one.number == call.port]
+        named = {port.name for port in ports}
+        if service.selector is None:
+            for address, name, number in service.backends:
+                if name in named or not ports:
+                    self._at_address(call, address, number)
+            return
+        reached = set(self._members.at(call.declared_by, service, ports, Opener.API_SERVER))
+        self.found |= reached
+        for workload in self._members.of(service) - {one.workload for one in reached}:
+            why = f"port {call.port} of Service {service.namespace}/{service.name} is none of its pods' that is known"
+            self._leave(call, workload, service.namespace, why)
+
+    def _at_address(self, call: Call, address: str, port: int) -> None:
+        """Follow a call to an address: a pod's, or nothing of the cluster's network."""
+        pod = self._pods.get(address)
+        workload = self._members.ref(pod) if pod is not None else None
+        if workload is not None:
+            self.found.add(
+                DeclaredCall(
+                    workload=workload, protocol="TCP", port=port, declared_by=call.declared_by, opener=Opener.API_SERVER
+                )
+            )
+
+    def _leave(self, call: Call, workload: WorkloadRef | None, namespace: str, why: str) -> None:
+        """Keep a call that ends nobody knows where."""
+        self.unresolved.add(
+            UnresolvedCall(
+                cluster=self._inventory.cluster, namespace=namespace, workload=workload, declared_by=call.declared_by,
+                why=why,
+            )
+        )  # fmt: skip
 
 
 def declared_routes(inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> tuple[DeclaredCall, ...]:
@@ -108,6 +169,14 @@ class _Members:
             if identity is not None:
                 self._refs[id(member)] = ref_of[identity]
 
+    def of(self, service: Service) -> set[WorkloadRef]:
+        """Return the workloads that a Service selects."""
+        return {ref for member in self._selected.of(service) if (ref := self.ref(member)) is not None}
+
+    def ref(self, member: Pod | Template) -> WorkloadRef | None:
+        """Return the workload of a pod or controller."""
+        return self._refs.get(id(member))
+
     def at(
         self, declared_by: str, service: Service, ports: Sequence[ServicePort], opener: Opener
     ) -> Iterator[DeclaredCall]:
@@ -161,22 +230,33 @@ def _mesh(member: Pod | Template, inventory: Inventory) -> Mesh | None:
     return mesh_of_labels(member.labels.as_dict(), namespace.as_dict() if namespace is not None else {})
 
 
-def gone(inventory: Inventory, refs: Iterable[WorkloadRef]) -> frozenset[WorkloadRef]:
+def gone(inventory: Inventory, versions: Iterable[WorkloadVersion]) -> frozenset[WorkloadRef]:
     """Return the workloads that the inventory does not have any more.
 
-    Only the namespaces of which it shows pods or controllers can tell: a file of one namespace says nothing of others.
+    Only where it can tell: in namespaces of which it shows pods or controllers (a file of one namespace says nothing of
+    others), of kinds of which it holds objects (between two runs a CronJob has no pod), up to the last heartbeat of its
+    nodes. A pod with all the labels of a workload is that workload, whatever its controller is called.
     """
-    here = {(info.namespace, info.workload_name) for info in _infos(inventory)}
+    live = [one for one in inventory.members if not isinstance(one, Pod) or one.ended is None]
+    here = {(info.namespace, info.workload_name) for info in (endpoint_of(one, inventory) for one in live)}
     told = {one.namespace for one in inventory.members} | (set(inventory.namespaces) if inventory.pods else set())
-    return frozenset(
-        ref
-        for ref in refs
-        if ref.cluster == inventory.cluster and ref.namespace in told and (ref.namespace, ref.name) not in here
-    )
+    index = SelectedPods(live)
+    by_ref: dict[WorkloadRef, list[WorkloadVersion]] = {}
+    for version in versions:
+        by_ref.setdefault(version.ref, []).append(version)
+
+    def is_gone(ref: WorkloadRef) -> bool:
+        if ref.cluster != inventory.cluster or ref.namespace not in told or (ref.namespace, ref.name) in here:
+            return False
+        late = inventory.seen_until and max(one.valid_to for one in by_ref[ref]) > inventory.seen_until
+        alike = any(one.labels.pairs and index.matching(ref.namespace, one.labels) for one in by_ref[ref])
+        return _tells(inventory, ref.kind) and not late and not alike
+
+    return frozenset(ref for ref in by_ref if is_gone(ref))
 
 
-def _infos(inventory: Inventory) -> Iterable[EndpointInfo]:
-    """Yield the endpoints that exist: controllers, and pods that run."""
-    for one in inventory.members:
-        if not isinstance(one, Pod) or one.ended is None:
-            yield endpoint_of(one, inventory)
+def _tells(inventory: Inventory, kind: str) -> bool:
+    """Say whether an inventory would show a workload of a kind if it was there."""
+    if kind in ("CronJob", "Job"):
+        return bool(inventory.tells_kinds & {"CronJob", "Job"})
+    return kind == "Pod" or bool(inventory.tells_kinds)

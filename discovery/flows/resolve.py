@@ -18,7 +18,7 @@ from discovery.flows.addresses import bounding_prefix
 from discovery.flows.identity import EndpointInfo, workload_endpoint
 from discovery.flows.schema import FLOWS
 from discovery.model.inventory import API_SERVER_SERVICE, Inventory, Pod, Service, ServicePort, Template
-from discovery.model.workload import EndpointKind
+from discovery.model.workload import EndpointKind, Labels
 
 _FOREVER = 1 << 62
 
@@ -71,7 +71,7 @@ class Backend:
 
 def endpoint_of(one: Pod | Template, inventory: Inventory) -> EndpointInfo:
     """Return the endpoint that a pod, or a pod of a controller, is."""
-    kind, name = (one.owner_kind, one.owner_name) if isinstance(one, Pod) else (one.kind, one.name)
+    kind, name = _owner(one)
     labels = inventory.namespaces.get(one.namespace)
     return workload_endpoint(
         cluster=inventory.cluster,
@@ -82,6 +82,10 @@ def endpoint_of(one: Pod | Template, inventory: Inventory) -> EndpointInfo:
         namespace_labels=labels.as_dict() if labels is not None else None,
         workloads=[(name, kind)],
     )
+
+
+_Place = tuple[EndpointKind, int, int, int | None, str | None]
+"""A backend: kind, port, since when, identity and address."""
 
 
 class SelectedPods:
@@ -98,11 +102,13 @@ class SelectedPods:
 
     def of(self, service: Service) -> list[Pod | Template]:
         """Return what a Service selects; nothing when it has no selector."""
-        if service.selector is None:
-            return []
-        places = [self._by_pair.get((service.namespace, pair), []) for pair in service.selector.pairs]
-        fewest = min(places, key=len, default=self._all.get(service.namespace, []))
-        return [member for member in fewest if member.labels.matches(service.selector)]
+        return [] if service.selector is None else self.matching(service.namespace, service.selector)
+
+    def matching(self, namespace: str, labels: Labels) -> list[Pod | Template]:
+        """Return what carries all of the labels in a namespace."""
+        places = [self._by_pair.get((namespace, pair), []) for pair in labels.pairs]
+        fewest = min(places, key=len, default=self._all.get(namespace, []))
+        return [member for member in fewest if member.labels.matches(labels)]
 
 
 def claims(inventory: Inventory) -> tuple[Claim, ...]:
@@ -112,7 +118,7 @@ def claims(inventory: Inventory) -> tuple[Claim, ...]:
     """
     found: dict[str, list[Claim]] = {}
     for pod in inventory.pods:
-        if pod.host_network or pod.ended == pod.created:
+        if pod.host_network or pod.created in (0, pod.ended):
             continue
         info = endpoint_of(pod, inventory)
         for address in pod.addresses:
@@ -127,7 +133,7 @@ def claims(inventory: Inventory) -> tuple[Claim, ...]:
             found.setdefault(address, []).append(claim)
     api_servers = set(inventory.api_servers)
     for node in inventory.nodes:
-        for address in set(node.addresses) - api_servers:
+        for address in set(node.addresses) - api_servers if node.created else ():
             claim = Claim(
                 address=address, valid_from=node.created, valid_to=_FOREVER, kind=EndpointKind.REMOTE_NODE.value,
                 node=node.name,
@@ -171,52 +177,105 @@ def _cut(claim: Claim, start: int, end: int) -> Claim:
 
 
 def backends(inventory: Inventory) -> tuple[Backend, ...]:
-    """Return what stands behind the addresses of Services: workloads, the API server, or addresses outside."""
-    selected = SelectedPods(inventory.pods)
-    identities = {id(pod): endpoint_of(pod, inventory).identity for pod in inventory.pods}
+    """Return what stands behind the addresses of Services: workloads, nodes, the API server, or addresses outside.
+
+    A Service stands for workloads, from the creation of both on, and not for the pods that happen to run: those of last
+    week are gone.
+    """
+    places = _Places(inventory)
     found = {
         backend
         for service in inventory.services
-        for pods in [[(pod, identities[id(pod)]) for pod in selected.of(service) if isinstance(pod, Pod)]]
-        for port in service.ports
         for address in service.addresses
-        for backend in _behind(service, port, address, pods)
+        for port in service.ports
+        for backend in places.behind(service, port, address)
     }
     return tuple(sorted(found, key=repr))
 
 
-def _behind(
-    service: Service, port: ServicePort, address: str, pods: Iterable[tuple[Pod, int | None]]
-) -> Iterable[Backend]:
-    """Yield the backends of one address and port of a Service, which selects ``pods`` (with their identities)."""
+class _Places:
+    """What stands behind the ports of Services."""
 
-    def backend(
-        kind: EndpointKind, target_port: int, since: int, *, identity: int | None = None, target: str | None = None
-    ) -> Backend:
-        outside = kind is EndpointKind.EXTERNAL and target is not None
-        return Backend(
-            address=address, protocol=port.protocol, port=port.number, valid_from=since, kind=kind.value,
-            identity=identity, target_address=target, target_port=target_port,
-            prefix=bounding_prefix(target) if outside and target is not None else None,
-            namespace=service.namespace, name=service.name,
-        )  # fmt: skip
+    def __init__(self, inventory: Inventory) -> None:
+        """Index what Services select, and the running pods by address."""
+        self._inventory = inventory
+        running = [pod for pod in inventory.pods if pod.ended is None]
+        self._selected = SelectedPods([*running, *inventory.templates])
+        self._pods = pods_by_address(inventory)
+        self._nodes = set(inventory.node_addresses)
 
-    if service.selector is not None:
-        for pod, identity in pods:
-            number, since = target_port(port, pod), max(service.created, pod.created)
-            if number is None:
+    def behind(self, service: Service, port: ServicePort, address: str) -> Iterable[Backend]:
+        """Yield the backends of one address and port of a Service."""
+        found = self._by_selector(service, port) if service.selector is not None else self._by_address(service, port)
+        for kind, number, since, identity, target in found:
+            outside = kind is EndpointKind.EXTERNAL and target is not None
+            yield Backend(
+                address=address, protocol=port.protocol, port=port.number, valid_from=max(since, service.created),
+                kind=kind.value, identity=identity, target_address=target, target_port=number,
+                prefix=bounding_prefix(target) if outside and target is not None else None,
+                namespace=service.namespace, name=service.name,
+            )  # fmt: skip
+
+    def _by_selector(self, service: Service, port: ServicePort) -> Iterable[_Place]:
+        """Yield each workload that a Service selects once, by its newest member, since its oldest one; nodes for pods
+        on the host network.
+        """
+        workloads: dict[tuple[str, str, int], list[Pod | Template]] = {}
+        for member in self._selected.of(service):
+            number = target_port(port, member)
+            if number is None or not member.created:
                 continue
-            if pod.host_network:
-                for node in pod.addresses:
-                    yield backend(EndpointKind.REMOTE_NODE, number, since, target=node)
+            if not member.host_network:
+                owner = (
+                    (member.owner_kind, member.owner_name) if isinstance(member, Pod) else (member.kind, member.name)
+                )
+                workloads.setdefault((*owner, number), []).append(member)
+            elif isinstance(member, Pod):
+                for node in member.addresses:
+                    yield EndpointKind.REMOTE_NODE, number, member.created, None, node
+        for (_, _, number), members in workloads.items():
+            newest = max(members, key=lambda one: (isinstance(one, Pod), one.created, one.name))
+            since = min(member.created for member in members)
+            yield EndpointKind.WORKLOAD, number, since, endpoint_of(newest, self._inventory).identity, None
+
+    def _by_address(self, service: Service, port: ServicePort) -> Iterable[_Place]:
+        """Yield what the EndpointSlices of a Service without a selector name: a pod, a node, or what is outside."""
+        is_api = (service.namespace, service.name) == API_SERVER_SERVICE
+        for target, name, number in service.backends:
+            pod = self._pods.get(target)
+            if name != port.name:
                 continue
-            yield backend(EndpointKind.WORKLOAD, number, since, identity=identity)
-        return
-    is_api = (service.namespace, service.name) == API_SERVER_SERVICE
-    for target, name, number in service.backends:
-        if name == port.name:
-            kind = EndpointKind.KUBE_APISERVER if is_api else EndpointKind.EXTERNAL
-            yield backend(kind, number, service.created, target=target)
+            if is_api:
+                yield EndpointKind.KUBE_APISERVER, number, 0, None, target
+            elif pod is not None:
+                yield EndpointKind.WORKLOAD, number, pod.created, endpoint_of(pod, self._inventory).identity, None
+            else:
+                kind = EndpointKind.REMOTE_NODE if target in self._nodes else EndpointKind.EXTERNAL
+                yield kind, number, 0, None, target
+
+
+def _owner(member: Pod | Template) -> tuple[str, str]:
+    """Return kind and name of the workload that a pod or controller is of."""
+    return (member.owner_kind, member.owner_name) if isinstance(member, Pod) else (member.kind, member.name)
+
+
+def pods_by_address(inventory: Inventory) -> dict[str, Pod]:
+    """Return the running pod of each address that only one has, without those on the host network."""
+    found: dict[str, list[Pod]] = {}
+    for pod in inventory.pods:
+        if pod.ended is None and not pod.host_network:
+            for address in pod.addresses:
+                found.setdefault(address, []).append(pod)
+    return {address: pods[0] for address, pods in found.items() if len(pods) == 1}
+
+
+def inside(inventory: Inventory) -> tuple[str, ...]:
+    """Return every address that is something of the cluster at some time: what is not proven of one is unresolved,
+    never outside.
+    """
+    found = {address for service in inventory.services for address in service.addresses}
+    found |= {address for pod in inventory.pods for address in pod.addresses}
+    return tuple(sorted(found | set(inventory.node_addresses) | set(inventory.api_servers)))
 
 
 def target_port(port: ServicePort, pod: Pod | Template) -> int | None:
@@ -273,17 +332,23 @@ def resolved_flows(connection: duckdb.DuckDBPyConnection, scan: str, inventory: 
         connection.register("given_rows", pa.table(given, schema=schema))
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT DISTINCT * FROM given_rows")
         connection.unregister("given_rows")
+    connection.register("given_rows", pa.table({"address": pa.array(inside(inventory), pa.string())}))
+    connection.execute("CREATE OR REPLACE TEMP TABLE inventory_inside AS SELECT address FROM given_rows")
+    connection.unregister("given_rows")
+    unproven = f"'{EndpointKind.UNRESOLVED.value}'"
     replaced = {
-        "client_kind": f"coalesce({_own_node('c', 'server')}, c.kind, f.client_kind)",
+        "client_kind": f"coalesce({_own_node('c', 'server')}, c.kind, "
+        f"CASE WHEN ci.address IS NOT NULL THEN {unproven} END, f.client_kind)",
         "client_identity": "CASE WHEN c.kind IS NULL THEN f.client_identity ELSE c.identity END",
         "client_pod": "CASE WHEN c.kind IS NULL THEN f.client_pod ELSE c.pod END",
-        "client_prefix": "CASE WHEN c.kind IS NULL THEN f.client_prefix END",
-        "server_kind": f"coalesce({_own_node('s', 'client')}, s.kind, b.kind, f.server_kind)",
+        "client_prefix": "CASE WHEN c.kind IS NULL AND ci.address IS NULL THEN f.client_prefix END",
+        "server_kind": f"coalesce({_own_node('s', 'client')}, s.kind, b.kind, "
+        f"CASE WHEN si.address IS NOT NULL THEN {unproven} END, f.server_kind)",
         "server_identity": "CASE WHEN s.kind IS NOT NULL THEN s.identity WHEN b.kind IS NOT NULL THEN b.identity "
         "ELSE f.server_identity END",
         "server_pod": "CASE WHEN s.kind IS NOT NULL THEN s.pod WHEN b.kind IS NULL THEN f.server_pod END",
         "server_prefix": "CASE WHEN s.kind IS NOT NULL THEN NULL WHEN b.kind IS NOT NULL THEN b.prefix "
-        "ELSE f.server_prefix END",
+        "WHEN si.address IS NULL THEN f.server_prefix END",
         "server_address": "CASE WHEN b.target_address IS NOT NULL THEN b.target_address ELSE f.server_address END",
         "server_port": "CASE WHEN b.kind IS NOT NULL THEN b.target_port ELSE f.server_port END",
         "service_address": "CASE WHEN b.kind IS NOT NULL THEN f.server_address ELSE f.service_address END",
@@ -307,6 +372,10 @@ def resolved_flows(connection: duckdb.DuckDBPyConnection, scan: str, inventory: 
             AND epoch_us(f.time) >= s.valid_from AND epoch_us(f.time) < s.valid_to
         LEFT JOIN inventory_backends b ON f.cluster = '{cluster}' AND f.server_kind IN ('unresolved', 'external')
             AND s.kind IS NULL AND b.address = f.server_address AND b.protocol = f.protocol
-            AND b.port = f.server_port AND epoch_us(f.time) >= b.valid_from"""
+            AND b.port = f.server_port AND epoch_us(f.time) >= b.valid_from
+        LEFT JOIN inventory_inside ci ON f.cluster = '{cluster}' AND f.client_kind = 'external'
+            AND ci.address = f.client_address
+        LEFT JOIN inventory_inside si ON f.cluster = '{cluster}' AND f.server_kind = 'external'
+            AND si.address = f.server_address"""
     )
     return "resolved_flows"

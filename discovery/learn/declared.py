@@ -12,24 +12,41 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from discovery.learn.judge import Judged, Ruling
+from discovery.learn.peers import NodesOf, cluster_of
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Protocol
 from discovery.model.intent import Allow, EntityPeer, Origin, PolicyIntent
-from discovery.model.inventory import DeclaredCall, DeclaredRun, Opener
+from discovery.model.inventory import DeclaredCall, DeclaredRun, Opener, UnresolvedCall
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity, WorkloadRef
 
 
-def api_server_of(judged: Iterable[Judged], addresses: tuple[str, ...]) -> EntityPeer | None:
-    """Return the API server as it was seen to arrive at pods, or None when it was not."""
-    arrives = any(one.ruling is Ruling.LEARN and one.edge.client.kind is EndpointKind.KUBE_APISERVER for one in judged)
-    return EntityPeer(entity=Entity.KUBE_APISERVER, addresses=addresses) if arrives else None
+def api_servers_of(judged: Iterable[Judged], addresses: NodesOf) -> dict[str, EntityPeer]:
+    """Return the API server of each cluster where it was seen to arrive at pods; ``addresses`` are those of clients."""
+    found = {}
+    for one in judged:
+        cluster = cluster_of(one.edge)
+        if one.ruling is Ruling.LEARN and one.edge.client.kind is EndpointKind.KUBE_APISERVER and cluster is not None:
+            known = addresses.get(cluster, {}).get(EndpointKind.KUBE_APISERVER, ())
+            found[cluster] = EntityPeer(entity=Entity.KUBE_APISERVER, addresses=known)
+    return found
 
 
-def with_calls(intent: PolicyIntent, calls: Iterable[DeclaredCall], server: EntityPeer | None) -> PolicyIntent:
-    """Return an ingress intent that lets the API server in where objects declare that it calls, or leaves it open."""
+def with_calls(
+    intent: PolicyIntent,
+    calls: Iterable[DeclaredCall],
+    unresolved: Iterable[UnresolvedCall],
+    server: EntityPeer | None,
+) -> PolicyIntent:
+    """Return an ingress intent that lets the API server in where objects declare that it calls, or leaves it open: also
+    where a call may end at it.
+    """
     if intent.direction is not Direction.INGRESS or not intent.isolate:
         return intent
+    for one in unresolved:
+        if one.workload in (None, intent.workload):
+            why = f"the API server may call it ({one.declared_by}), and {one.why}"
+            return replace(intent, isolate=False, reasons=(why,))
     own = sorted((call for call in calls if call.workload == intent.workload), key=_gravest_first)
     unseen = [call for call in own if not _is_allowed(intent, call)]
     if not unseen:
@@ -66,6 +83,20 @@ def _is_allowed(intent: PolicyIntent, call: DeclaredCall) -> bool:
         and call.port in allow.ports
         for allow in intent.allows
     )
+
+
+def unresolved_calls(calls: Iterable[UnresolvedCall]) -> list[Diagnostic]:
+    """Return a finding per call of which nobody knows where it ends."""
+    return [
+        Diagnostic(
+            code="declared-unresolved",
+            level=Level.WARNING,
+            subject=str(call.workload) if call.workload is not None else call.namespace,
+            message=f"the API server calls it ({call.declared_by}), and {call.why}: its ingress is not isolated",
+            hint="give an inventory with all Services, pods and EndpointSlices of the namespace",
+        )
+        for call in sorted(set(calls), key=repr)
+    ]
 
 
 def unseen_calls(calls: Iterable[DeclaredCall], judged: Iterable[Judged]) -> list[Diagnostic]:

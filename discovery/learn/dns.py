@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from discovery.learn.judge import Judged, Ruling
-from discovery.learn.peers import peer_of
+from discovery.learn.peers import NodesOf, cluster_of, peer_of
 from discovery.learn.selectors import Choice
-from discovery.model.edge import Endpoint, Protocol
+from discovery.model.edge import Protocol
 from discovery.model.intent import Allow, Origin, Peer, WorkloadPeer
 from discovery.model.inventory import DeclaredCall
 from discovery.model.ports import PortSet
@@ -46,7 +46,7 @@ class Resolver:
 def find_resolvers(
     judged: Iterable[Judged],
     choices: Mapping[WorkloadRef, Choice],
-    addresses: Mapping[EndpointKind, tuple[str, ...]],
+    addresses: NodesOf,
     declared: Iterable[DeclaredCall] = (),
 ) -> tuple[Resolver, ...]:
     """Return the resolvers that learned edges show and those that Services declare, in a stable order. ``addresses``
@@ -57,11 +57,11 @@ def find_resolvers(
     for one in judged:
         edge = one.edge
         is_dns = "dns" in edge.l7 or edge.port == _DNS_PORT
-        cluster = _cluster(edge.client, edge.server)
+        cluster = cluster_of(edge)
         if one.ruling is not Ruling.LEARN or cluster is None or not (edge.port and is_dns):
             continue
         if edge.protocol in _PROTOCOLS and (edge.server.workload or edge.server.kind in _NODES):
-            peer = peer_of(edge.server, choices, addresses)
+            peer = peer_of(edge.server, choices, addresses.get(cluster, {}))
             if peer is not None:
                 clients.setdefault((cluster, peer, edge.port), set()).add(str(edge.client))
                 workloads[peer] = edge.server.workload
@@ -81,14 +81,6 @@ def find_resolvers(
 def _order(resolver: Resolver) -> tuple[str, str, int]:
     """Return a total order of the resolvers of one run."""
     return resolver.cluster, repr(resolver.peer), resolver.port
-
-
-def _cluster(client: Endpoint, server: Endpoint) -> str | None:
-    """Return the cluster that an edge is in: a workload's; None when neither end is one."""
-    for end in (server, client):
-        if end.workload is not None:
-            return end.workload.cluster
-    return None
 
 
 def dns_additions(workload: WorkloadRef, allows: Iterable[Allow], resolvers: tuple[Resolver, ...]) -> tuple[Allow, ...]:

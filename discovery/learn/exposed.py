@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, PolicyIntent
 from discovery.model.inventory import DeclaredExposure, ExposureKind
+from discovery.model.networks import is_inside, is_private
 from discovery.model.ports import PortSet
 from discovery.model.workload import Entity
 
@@ -46,7 +47,10 @@ def _with_clients(intent: PolicyIntent, one: DeclaredExposure) -> PolicyIntent:
     seen = [allow for allow in intent.allows if _on_port(allow, one) and isinstance(allow.peer, CidrPeer)]
     if one.exposure.kind is not ExposureKind.LOAD_BALANCER or not seen:
         return intent
-    prefixes = one.exposure.ranges or tuple(_ANYWHERE[family] for family in one.families)
+    # A private client, or a load balancer of a private network, shows nobody from anywhere.
+    prefixes = one.exposure.ranges
+    if not prefixes and not one.exposure.internal and not all(map(_is_private, seen)):
+        prefixes = tuple(_ANYWHERE[family] for family in one.families)
     if not prefixes:
         return intent
     where = "these ranges" if one.exposure.ranges else "anywhere"
@@ -68,14 +72,8 @@ def _without(allow: Allow, prefixes: tuple[str, ...]) -> list[Allow]:
     if not isinstance(allow.peer, CidrPeer):
         return [allow]
     outer = [ip_network(prefix) for prefix in prefixes]
-    left = tuple(prefix for prefix in allow.peer.prefixes if not any(_is_inside(prefix, one) for one in outer))
+    left = tuple(prefix for prefix in allow.peer.prefixes if not any(is_inside(prefix, one) for one in outer))
     return [replace(allow, peer=replace(allow.peer, prefixes=left))] if left else []
-
-
-def _is_inside(prefix: str, outer: IPv4Network | IPv6Network) -> bool:
-    """Say whether a prefix is inside of a network."""
-    inner = ip_network(prefix)
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
 def _with_nodes(
@@ -96,3 +94,8 @@ def _with_nodes(
         reason=f"{one.declared_by} with externalTrafficPolicy Cluster: any node forwards its clients",
     )
     return intent if added in intent.allows else replace(intent, allows=(*intent.allows, added))
+
+
+def _is_private(allow: Allow) -> bool:
+    """Say whether all prefixes of an allow are private."""
+    return isinstance(allow.peer, CidrPeer) and all(map(is_private, allow.peer.prefixes))

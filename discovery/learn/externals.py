@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from discovery.learn.peers import is_private
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.intent import CidrPeer, Origin, PolicyIntent
+from discovery.model.networks import is_private
 
 # Addresses at which clouds hand out the identity and the secrets of a machine: AWS, GCP, Azure, OpenStack and others
 # (169.254.169.254, fd00:ec2::254), AWS tasks (169.254.170.2, .23), Azure's wire server, Alibaba Cloud.

@@ -8,7 +8,14 @@ from typing import Any, TypeVar
 
 import networkx as nx
 
-from discovery.learn.declared import api_server_of, unseen_calls, unseen_routes, unseen_runs, with_calls
+from discovery.learn.declared import (
+    api_servers_of,
+    unresolved_calls,
+    unseen_calls,
+    unseen_routes,
+    unseen_runs,
+    with_calls,
+)
 from discovery.learn.dns import RESOLVERS, Resolver, dns_additions, find_resolvers
 from discovery.learn.exposed import with_exposed
 from discovery.learn.externals import metadata_peers, private_externals
@@ -17,6 +24,7 @@ from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling,
 from discovery.learn.mesh import as_seen_by_policy, find_meshes, refuse, with_mesh
 from discovery.learn.peers import (
     NodeAddresses,
+    NodesOf,
     entity_addresses,
     peer_of,
     split_external,
@@ -27,7 +35,7 @@ from discovery.learn.system import is_system
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Evidence, Protocol
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Peer, PolicyIntent
-from discovery.model.inventory import DeclaredCall, DeclaredExposure, DeclaredRun, Opener
+from discovery.model.inventory import DeclaredCall, DeclaredExposure, DeclaredRun, Opener, UnresolvedCall
 from discovery.model.mesh import MeshSign
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, WorkloadRef, WorkloadVersion
@@ -66,8 +74,8 @@ class Told:
     """What is known beside the flows: ``calls`` of the API server, ``routes`` of ingresses, gateways and monitors,
     ``exposures`` of Services and ``runs`` of CronJobs that objects of the cluster declare, ``meshes`` that
     an inventory shows (None: no member), ``resolvers`` by the Services that offer DNS, ports that kubelets probe,
-    ``addresses`` of nodes and the API server, AUDIT edges that no existing policy explains (``unexplained``: not
-    learned), and whether the sources show labels at all.
+    ``addresses`` of nodes and the API server, calls that are ``unresolved``, AUDIT edges that no existing policy
+    explains (``unexplained``: not learned), and whether the sources show labels at all.
     """
 
     calls: tuple[DeclaredCall, ...] = ()
@@ -77,7 +85,8 @@ class Told:
     resolvers: tuple[DeclaredCall, ...] = ()
     probes: Mapping[WorkloadRef, frozenset[int]] = field(default_factory=dict)
     meshes: Mapping[WorkloadRef, MeshSign | None] = field(default_factory=dict)
-    addresses: Mapping[EndpointKind, tuple[str, ...]] = field(default_factory=dict)
+    unresolved: tuple[UnresolvedCall, ...] = ()
+    addresses: NodesOf = field(default_factory=dict)
     unexplained: frozenset[Edge] = frozenset()
     labels_shown: bool = True
 
@@ -117,15 +126,16 @@ def learn(
             continue
         diagnostics += _selector_diagnostics(choice)
         for direction in Direction:
-            intent = _intent(choice, direction, graph, choices, addresses[direction])
+            own = addresses[direction].get(workload.cluster, {})
+            intent = _intent(choice, direction, graph, choices, own)
             if intent is None:
                 continue
             if direction is Direction.EGRESS and intent.isolate:
                 intent = _with(intent, dns_additions(workload, intent.allows, resolvers))
                 diagnostics += _dns_diagnostics(intent)
             intents.append(intent)
-    api_server = api_server_of(judged, addresses[Direction.INGRESS].get(EndpointKind.KUBE_APISERVER, ()))
-    intents = _with_declared([_open_resolver(intent, resolvers) for intent in intents], told, api_server)
+    servers = api_servers_of(judged, addresses[Direction.INGRESS])
+    intents = _with_declared([_open_resolver(intent, resolvers) for intent in intents], told, servers)
     diagnostics += _unseen(told, subjects, judged)
     intents, unproven = refuse(
         [with_mesh(intent, meshes) for intent in intents], _learned_of(judged), meshes, enforce=options.enforce
@@ -141,15 +151,20 @@ def learn(
     )
 
 
-def _with_declared(intents: list[PolicyIntent], told: Told, api_server: EntityPeer | None) -> list[PolicyIntent]:
-    """Return the intents with what objects declare of who calls their workloads."""
+def _with_declared(intents: list[PolicyIntent], told: Told, servers: Mapping[str, EntityPeer]) -> list[PolicyIntent]:
+    """Return the intents with what objects declare of their callers; ``servers`` are API servers by cluster."""
     calls, exposures = _by_workload(told.calls), _by_workload(told.exposures)
-    nodes = told.addresses.get(EndpointKind.REMOTE_NODE, ())
-    found = [with_calls(intent, calls.get(intent.workload, ()), api_server) for intent in intents]
-    return [
-        with_exposed(intent, exposures.get(intent.workload, ()), nodes, told.probes.get(intent.workload, frozenset()))
-        for intent in found
-    ]
+    unresolved: dict[tuple[str, str], list[UnresolvedCall]] = {}
+    for call in told.unresolved:
+        unresolved.setdefault((call.cluster, call.namespace), []).append(call)
+    found = []
+    for intent in intents:
+        ref = intent.workload
+        nodes = told.addresses.get(ref.cluster, {}).get(EndpointKind.REMOTE_NODE, ())
+        lost = unresolved.get((ref.cluster, ref.namespace), ())
+        called = with_calls(intent, calls.get(ref, ()), lost, servers.get(ref.cluster))
+        found.append(with_exposed(called, exposures.get(ref, ()), nodes, told.probes.get(ref, frozenset())))
+    return found
 
 
 _Declared = TypeVar("_Declared", DeclaredCall, DeclaredExposure)
@@ -167,6 +182,7 @@ def _unseen(told: Told, subjects: Subjects, judged: tuple[Judged, ...]) -> list[
     """Return what objects declare of subjects and no learned edge shows."""
     gateways = frozenset(one.workload for one in told.exposures)
     return [
+        *unresolved_calls(told.unresolved),
         *unseen_calls((call for call in told.calls if subjects.take(call.workload)), judged),
         *unseen_routes((one for one in _leading(told) if subjects.take(one.workload)), judged, gateways, told.probes),
         *unseen_runs((run for run in told.runs if subjects.take(run.workload)), judged),

@@ -18,21 +18,9 @@ _LINK_LOCAL_4 = "169.254."
 _LINK_LOCAL = re.compile(r"fe[89ab][0-9a-f]:|169\.254\.")
 
 
-# Where pods and nodes usually live: RFC 1918, RFC 6598 (shared), RFC 4193 (unique local).
-_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
-
-
-NO_ADDRESSES: Mapping[EndpointKind, tuple[str, ...]] = {}
-
 # Client addresses are personal data: what people review names these prefixes in their place.
 CLIENT_PREFIX = {4: 24, 6: 48}
 AMBIENT_SOURCES = frozenset(prefix.partition("/")[0] for prefix in AMBIENT_PROBES)
-
-
-def is_private(prefix: str) -> bool:
-    """Say whether a prefix lies in the ranges that clusters use for pods and nodes."""
-    network = ip_network(prefix)
-    return any(network.version == own.version and network.subnet_of(own) for own in _PRIVATE)  # type: ignore[arg-type]
 
 
 def cover(addresses: Iterable[str]) -> tuple[str, ...]:
@@ -43,23 +31,40 @@ def cover(addresses: Iterable[str]) -> tuple[str, ...]:
     return tuple(str(network) for network in (*four, *six))
 
 
+NodesOf = Mapping[str, Mapping[EndpointKind, tuple[str, ...]]]
+"""The addresses of each kind of node, by cluster."""
+NO_ADDRESSES: NodesOf = {}
+
+
+def cluster_of(edge: Edge) -> str | None:
+    """Return the cluster that an edge is seen in: of a workload at its end, the server's first; None without one."""
+    for end in (edge.server, edge.client):
+        if end.workload is not None:
+            return end.workload.cluster
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeAddresses:
-    """Addresses that some record showed to be a node's or the API server's, with the most specific kind."""
+    """Addresses that some record of a cluster showed to be a node's or the API server's, with the most specific kind.
 
-    kinds: Mapping[str, EndpointKind]
+    Private ranges overlap between clusters: an address is a node where it was seen as one.
+    """
+
+    kinds: Mapping[tuple[str | None, str], EndpointKind]
 
     @classmethod
     def of(cls, edges: Iterable[Edge]) -> NodeAddresses:
         """Collect them from all edges; the API server wins over a node, another node over the own one."""
-        kinds: dict[str, EndpointKind] = {}
+        kinds: dict[tuple[str | None, str], EndpointKind] = {}
         order = {EndpointKind.HOST: 0, EndpointKind.REMOTE_NODE: 1, EndpointKind.KUBE_APISERVER: 2}
         for edge in edges:
+            cluster = cluster_of(edge)
             for end in (edge.client, edge.server):
                 if end.kind in order and end.exact:
                     for address in end.addresses:
-                        if order[end.kind] >= order.get(kinds.get(address, EndpointKind.HOST), 0):
-                            kinds[address] = end.kind
+                        if order[end.kind] >= order.get(kinds.get((cluster, address), EndpointKind.HOST), 0):
+                            kinds[cluster, address] = end.kind
         return cls(kinds=kinds)
 
 
@@ -104,7 +109,7 @@ def _split_side(edge: Edge, side: str, nodes: NodeAddresses) -> list[Edge]:
         return [edge]
     groups: dict[EndpointKind, list[str]] = {}
     for address in end.addresses:
-        kind = nodes.kinds.get(address, EndpointKind.EXTERNAL)
+        kind = nodes.kinds.get((cluster_of(edge), address), EndpointKind.EXTERNAL)
         groups.setdefault(EndpointKind.REMOTE_NODE if kind is EndpointKind.HOST else kind, []).append(address)
     if set(groups) <= {EndpointKind.EXTERNAL}:
         return [edge]
@@ -159,15 +164,18 @@ def is_served_locally(end: Endpoint) -> bool:
     return end.kind is EndpointKind.HOST and local
 
 
-def entity_addresses(
-    edges: Iterable[Edge], direction: Direction, known: Mapping[EndpointKind, tuple[str, ...]] = NO_ADDRESSES
-) -> dict[EndpointKind, tuple[str, ...]]:
-    """Return the addresses that each kind of node was seen with in one role: as clients of ingress, as servers of
-    egress; with those that are ``known`` of a kind that was seen. A rule by address names all of them.
+def entity_addresses(edges: Iterable[Edge], direction: Direction, known: NodesOf = NO_ADDRESSES) -> NodesOf:
+    """Return the addresses that each kind of node was seen with in one role in each cluster: as clients of ingress, as
+    servers of egress; with those that are ``known`` of a kind that was seen. A rule by address names all of them.
     """
-    found: dict[EndpointKind, set[str]] = {}
+    found: dict[str, dict[EndpointKind, set[str]]] = {}
     for edge in edges:
         end = edge.client if direction is Direction.INGRESS else edge.server
-        if end.kind in _NODES and end.exact and not is_served_locally(end):
-            found.setdefault(end.kind, set(known.get(end.kind, ()))).update(end.addresses)
-    return {kind: tuple(sorted(addresses)) for kind, addresses in found.items()}
+        cluster = cluster_of(edge)
+        if end.kind in _NODES and end.exact and not is_served_locally(end) and cluster is not None:
+            given = known.get(cluster, {}).get(end.kind, ())
+            found.setdefault(cluster, {}).setdefault(end.kind, set(given)).update(end.addresses)
+    return {
+        cluster: {kind: tuple(sorted(addresses)) for kind, addresses in kinds.items()}
+        for cluster, kinds in found.items()
+    }

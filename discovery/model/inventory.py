@@ -49,13 +49,15 @@ class Pod:
 class Call:
     """A call of the API server that an object declares: a webhook, a CRD conversion, an aggregated API.
 
-    ``declared_by`` names the object and what a cut call breaks; ``port`` is a port of the Service.
+    ``declared_by`` names the object and what a cut call breaks; ``port`` is a port of the Service, or of ``address``
+    where the object gives one in the Service's place.
     """
 
     declared_by: str
     namespace: str
     service: str
     port: int
+    address: str = ""
 
 
 class Opener(StrEnum):
@@ -78,6 +80,19 @@ class DeclaredCall:
     port: int
     declared_by: str
     opener: Opener = Opener.WORKLOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class UnresolvedCall:
+    """A call of the API server of which nobody knows at which port of which pods it ends: at some of ``workload``, or
+    of any in the namespace where that is None.
+    """
+
+    cluster: str
+    namespace: str
+    workload: WorkloadRef | None
+    declared_by: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -140,12 +155,13 @@ class ExposureKind(StrEnum):
 class Exposure:
     """How a Service takes clients from outside. ``local``: externalTrafficPolicy Local, which keeps the address of the
     client; otherwise any node forwards, and the pod may see that node's address. ``ranges`` are the client prefixes
-    that the load balancer lets in (empty: all).
+    that the load balancer lets in (empty: all). ``internal``: it is for a private network.
     """
 
     kind: ExposureKind
     local: bool
     ranges: tuple[str, ...] = ()
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -204,7 +220,10 @@ class Inventory:
     """One snapshot of one cluster. ``taken`` is the latest time that any of its objects names.
 
     ``versions`` are of Kubernetes and of the CNI, by the name of their dialect: the lowest that any node runs.
-    ``settings`` are those of the CNI that change what a policy means, in the words of a platform.
+    ``settings`` are those of the CNI that change what a policy means, in the words of a platform. ``tells_calls``: it
+    holds objects that declare calls of the API server, which every cluster has. ``tells_kinds``: the kinds of
+    controllers of which it holds objects. ``seen_until``: the last heartbeat of a node, 0 when none is told. An object
+    that was created at 0 does not say when it was: its address proves nothing.
     """
 
     cluster: str
@@ -218,6 +237,9 @@ class Inventory:
     namespaces: dict[str, Labels] = field(default_factory=dict)
     versions: dict[str, tuple[int, int]] = field(default_factory=dict)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
+    tells_calls: bool = False
+    tells_kinds: frozenset[str] = frozenset()
+    seen_until: int = 0
     taken: int = 0
 
     @property
@@ -227,13 +249,18 @@ class Inventory:
 
     @property
     def api_servers(self) -> tuple[str, ...]:
-        """Return the addresses of the API server: the endpoints of the Service default/kubernetes, sorted."""
+        """Return the addresses of the API server, sorted: the endpoints of the Service default/kubernetes, and all
+        addresses of a node that has one of them.
+        """
         found = {
             address
             for service in self.services
             if (service.namespace, service.name) == API_SERVER_SERVICE
             for address, _, _ in service.backends
         }
+        for node in self.nodes:
+            if found & set(node.addresses):
+                found |= set(node.addresses)
         return tuple(sorted(found))
 
     @property
@@ -253,4 +280,8 @@ class Inventory:
             "calls of the API server": len(self.calls),
             "routes": len(self.routes),
             "schedules": len(self.schedules),
+            "objects without creationTimestamp": sum(
+                one.created == 0 for one in self.pods
+            )
+            + sum(one.created == 0 for one in self.nodes),
         }

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.inventory import read_inventory
+from collectors.inventory_objects import KINDS
 from discovery.model.errors import InputError
 from discovery.model.inventory import Exposure, ExposureKind, Inventory, NamedPort, Pod, ServicePort
 from discovery.model.workload import Labels
@@ -28,7 +29,9 @@ def _object(kind: str, name: str, namespace: str = "shop", **parts: Any) -> dict
         owner_kind, owner_name = parts.pop("owner")
         metadata["ownerReferences"] = [{"kind": owner_kind, "name": owner_name, "controller": True}]
     metadata["labels"] = parts.pop("labels", {})
-    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **parts}
+    known = KINDS.get(kind)
+    version = f"{known.group}/{known.versions[0]}".lstrip("/") if known is not None else "example.com/v1"
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, **parts}
 
 
 def _pod(name: str = "web-0", *addresses: str, **parts: Any) -> dict[str, Any]:
@@ -77,6 +80,7 @@ def test_every_way_to_write_it_down_is_the_same(tmp_path: Path) -> None:
         "calls of the API server": 0,
         "routes": 0,
         "schedules": 0,
+        "objects without creationTimestamp": 0,
     }
     assert all(one == found[0] for one in found)
     assert found[0].taken == _MICROSECONDS
@@ -128,14 +132,17 @@ def test_a_pod_that_is_over_ends_with_its_last_container(tmp_path: Path) -> None
         ([("ReplicaSet", "web-6c9f7d8b54", None)], ("Deployment", "web")),
         ([("ReplicaSet", "web-6c9f7d8b54", ("Deployment", "web")), ("Deployment", "web", None)], ("Deployment", "web")),
         ([("Job", "web-29366040", ("CronJob", "web")), ("CronJob", "web", None)], ("CronJob", "web")),
-        ([("Rollout", "web", None)], ("Pod", "web-0")),
+        ([("Rollout", "web", None)], ("Rollout", "web")),
+        ([("StrimziPodSet", "web", None)], ("StrimziPodSet", "web")),
+        ([("Node", "worker-1", None)], ("Pod", "web-0")),
+        ([("ReplicaSet", "web-6c9f7d8b54", ("Rollout", "web"))], ("Rollout", "web")),
         ([("Job", "web", ("Workflow", "argo"))], ("Job", "web")),
     ],
 )
 def test_the_workload_of_a_pod_is_the_top_of_its_owners(
     tmp_path: Path, objects: list[tuple[str, str, tuple[str, str] | None]], expected: tuple[str, str]
 ) -> None:
-    """Known controllers count; a ReplicaSet that is not in the file belongs to the Deployment that its hash shows."""
+    """Controllers of any kind count; a ReplicaSet that is not in the file belongs to the Deployment its hash shows."""
     owner: dict[str, Any] = {"owner": objects[0][:2]} if objects else {}
     pod = _pod("web-0", labels={"pod-template-hash": "6c9f7d8b54"}, **owner)
     others = [
@@ -294,11 +301,118 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_other_kinds_are_passed_over(tmp_path: Path) -> None:
-    """Kubectl get all prints much that is none of our business."""
-    assert _read(tmp_path, _object("Secret", "x"), _object("ConfigMap", "y"), {"kind": 7}, {}).counts() == {
-        "pods": 0, "controllers": 0, "services": 0, "nodes": 0, "namespaces": 0, "calls of the API server": 0,
-        "routes": 0, "schedules": 0,
-    }  # fmt: skip
+    """Kubectl get all prints much that is none of our business, kinds of other groups with a known name included."""
+    knative = {**_object("Service", "web"), "apiVersion": "serving.knative.dev/v1"}
+    foreign = {"apiVersion": "example.com/v1", "kind": "Node", "metadata": {"name": 7}}
+    found = _read(tmp_path, _object("Secret", "x"), _object("ConfigMap", "y"), {"kind": 7}, {}, knative, foreign)
+    assert set(found.counts().values()) == {0}
+    plain = _object("Service", "web", spec={"clusterIP": "10.96.0.9"})
+    assert _read(tmp_path, plain, knative).services[0].addresses == ("10.96.0.9",)
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [
+        ("extensions/v1beta1", "Ingress"),
+        ("apiextensions.k8s.io/v1beta1", "CustomResourceDefinition"),
+        ("batch/v1beta1", "CronJob"),
+        ("discovery.k8s.io/v1beta1", "EndpointSlice"),
+    ],
+)
+def test_versions_that_are_not_read_are_an_error(tmp_path: Path, version: str, kind: str) -> None:
+    """Their shapes differ: what they declare would be lost without a word."""
+    with pytest.raises(InputError, match=f"a {kind} of {version}, which is not read") as caught:
+        _read(tmp_path, {**_object(kind, "x"), "apiVersion": version})
+    assert "ask the cluster for" in (caught.value.hint or "")
+
+
+def test_a_file_that_holds_no_object_is_an_error(tmp_path: Path) -> None:
+    """An answer that failed, or nothing at all, would look like an empty cluster."""
+    status = {"apiVersion": "v1", "kind": "Status", "status": "Failure"}
+    for given_objects in ((), (status,)):
+        with pytest.raises(InputError, match="no object of the kinds"):
+            _read(tmp_path, *given_objects)
+
+
+def test_files_of_two_clusters_are_an_error(tmp_path: Path) -> None:
+    """Objects of one name would hide each other; the cluster is known by its namespace kube-system."""
+    first, second = (_object("Namespace", "kube-system", "") for _ in range(2))
+    first["metadata"]["uid"], second["metadata"]["uid"] = "a", "b"
+    assert _read(tmp_path, first, first).namespaces.keys() == {"kube-system"}
+    with pytest.raises(InputError, match="several clusters"):
+        _read(tmp_path, first, second)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: &a [*a]", "a: &a [1,2]\nb: &b [*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b]", "[" * 900 + "]" * 900],
+)
+def test_what_repeats_or_nests_for_ever_is_an_error(tmp_path: Path, text: str) -> None:
+    """Aliases make much of little text, and kubectl writes none; no object is as deep."""
+    path = tmp_path / "objects.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="neither YAML nor JSON"):
+        read_inventory([path], "default")
+
+
+def test_ports_of_native_sidecars_have_names(tmp_path: Path) -> None:
+    """An init container that goes on running serves ports; one that ends does not."""
+
+    def container(name: str, **more: Any) -> dict[str, Any]:
+        return {"name": name, "ports": [{"name": name, "containerPort": 8443}], **more}
+
+    spec = {"initContainers": [container("proxy", restartPolicy="Always"), container("migrate")]}
+    assert [port.name for port in _only(_read(tmp_path, _pod(spec=spec))).ports] == ["proxy"]
+
+
+def test_urls_of_webhooks_may_be_of_the_cluster(tmp_path: Path) -> None:
+    """The name of a Service in DNS, or an address; a name outside is nobody's here."""
+    urls = [
+        "https://hook.shop.svc:8443/x", "https://hook.shop.svc.cluster.local/x", "https://10.96.0.7/x",
+        "https://[fd00::7]:9443/x", "https://hooks.example.com/x",
+    ]  # fmt: skip
+    hooks = [{"clientConfig": {"url": url}} for url in urls]
+    found = _read(tmp_path, _object("ValidatingWebhookConfiguration", "v", "", webhooks=hooks))
+    assert sorted((call.namespace, call.service, call.address, call.port) for call in found.calls) == [
+        ("", "", "10.96.0.7", 443),
+        ("", "", "fd00::7", 9443),
+        ("shop", "hook", "", 443),
+        ("shop", "hook", "", 8443),
+    ]
+    assert found.tells_calls
+    assert not _read(tmp_path, _pod()).tells_calls
+
+
+@pytest.mark.parametrize(
+    ("annotations", "address", "internal"),
+    [
+        ({}, "203.0.113.7", False),
+        ({}, "10.200.0.5", True),
+        ({}, "", False),
+        ({"service.beta.kubernetes.io/aws-load-balancer-internal": "true"}, "", True),
+        ({"networking.gke.io/load-balancer-type": "Internal"}, "203.0.113.7", True),
+        ({"service.beta.kubernetes.io/azure-load-balancer-internal": "false"}, "", False),
+    ],
+)
+def test_load_balancers_of_private_networks(
+    tmp_path: Path, annotations: dict[str, str], address: str, internal: bool
+) -> None:
+    """By what asks a cloud for one, or by the address that it got."""
+    status = {"loadBalancer": {"ingress": [{"ip": address}]}}
+    one = _object("Service", "web", spec={"type": "LoadBalancer"}, status=status)
+    one["metadata"]["annotations"] = annotations
+    exposure = _read(tmp_path, one).services[0].exposure
+    assert exposure is not None
+    assert exposure.internal is internal
+
+
+def test_what_tells_when_the_snapshot_was_taken(tmp_path: Path) -> None:
+    """The last heartbeat of a node, and the kinds of controllers that are listed at all."""
+    beats = [{"lastHeartbeatTime": f"2026-11-01T00:0{minute}:00Z"} for minute in (1, 3, 2)]
+    node = _object("Node", "n", "", status={"conditions": beats})
+    found = _read(tmp_path, node, _object("Deployment", "web"), _object("Job", "once"))
+    assert found.seen_until == _MICROSECONDS + 180_000_000
+    assert found.tells_kinds == {"Deployment", "Job"}
 
 
 def test_owners_in_a_circle_end(tmp_path: Path) -> None:
@@ -402,11 +516,11 @@ def test_pods_on_the_host_network_are_no_workloads(tmp_path: Path) -> None:
 
 
 def test_lists_in_lists_are_opened(tmp_path: Path) -> None:
-    """Files put together from several answers hold lists of lists; one that never ends is no object."""
+    """Files put together from several answers hold lists of lists."""
     path = tmp_path / "objects.yaml"
     inner = {"kind": "PodList", "items": [{"metadata": {"name": "a", "namespace": "shop"}}]}
     path.write_text(yaml.safe_dump({"kind": "List", "items": [{"kind": "List", "items": [inner]}]}), encoding="utf-8")
     assert [pod.name for pod in read_inventory([path], "default").pods] == ["a"]
-    path.write_text("[" * 40 + "]" * 40, encoding="utf-8")
+    path.write_text(yaml.safe_dump({"kind": "List", "items": [7]}), encoding="utf-8")
     with pytest.raises(InputError, match="object 1 is no object"):
         read_inventory([path], "default")

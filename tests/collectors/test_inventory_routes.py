@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from collectors.inventory_routes import KINDS, routes
-from collectors.inventory_wire import ServiceObject
+from collectors.inventory_objects import KINDS
+from collectors.inventory_routes import routes
 from discovery.model.inventory import Route
 
 
@@ -17,7 +17,7 @@ def declared(*objects: dict[str, Any]) -> list[tuple[str, str, str, int | str, i
     typed = {}
     for one in objects:
         kind, metadata = one["kind"], one["metadata"]
-        shape = KINDS.get(kind, ServiceObject)
+        shape = KINDS[kind].shape
         typed[kind, metadata.get("namespace", ""), metadata["name"]] = msgspec.convert(one, shape)
     return [(one.declared_by, one.namespace, one.service, one.port, one.target) for one in routes(typed)]
 

@@ -56,9 +56,16 @@ def test_lists_of_what_cidr_rules_match(tmp_path: Path, text: str, mode: str) ->
 
 
 def test_what_calico_is_told(tmp_path: Path) -> None:
-    """Felix drops what pods send to their node unless told otherwise; settings of single nodes do not count."""
-    assert settings(tmp_path, felix(defaultEndpointToHostAction="Accept"), felix("node.a")) == {
-        "calico": {"default-endpoint-to-host-action": "accept"}
-    }
-    assert settings(tmp_path, felix()) == {"calico": {"default-endpoint-to-host-action": "drop"}}
-    assert settings(tmp_path, felix("node.a")) == {}
+    """Felix' configuration, and before it the environment of its pods; settings of single nodes do not count, and what
+    nobody says depends on the installation.
+    """
+    accept = felix(defaultEndpointToHostAction="Accept")
+    assert settings(tmp_path, accept, felix("node.a")) == {"calico": {"default-endpoint-to-host-action": "accept"}}
+    assert settings(tmp_path, felix()) == {}
+    assert settings(tmp_path, felix("node.a", defaultEndpointToHostAction="Accept")) == {}
+    env = [{"name": "FELIX_DEFAULTENDPOINTTOHOSTACTION", "value": "RETURN"}]
+    agent = {
+        "kind": "Pod", "metadata": {"name": "calico-node-1", "namespace": "calico-system"},
+        "spec": {"containers": [{"name": "calico-node", "env": env}]},
+    }  # fmt: skip
+    assert settings(tmp_path, accept, agent) == {"calico": {"default-endpoint-to-host-action": "return"}}

@@ -8,28 +8,11 @@ from discovery.model.edge import Direction
 from discovery.model.intent import CidrPeer, Mode
 from discovery.model.workload import Entity
 from generators import render
-from generators.checks import may_hold_pods, networks
+from generators.checks import networks
 from tests.generators.samples import entity, intent, observed, pods, request
 
 ON_CILIUM = "kubernetes=1.31;enforcer=cilium"
 ON_CALICO = "kubernetes=1.31;enforcer=calico"
-
-
-@pytest.mark.parametrize(
-    ("prefix", "expected"),
-    [
-        ("0.0.0.0/0", True),
-        ("::/0", True),
-        ("10.1.2.0/24", True),
-        ("100.64.0.0/16", True),
-        ("fd00::/8", True),
-        ("203.0.113.0/24", False),
-        ("2001:db8::/32", False),
-    ],
-)
-def test_ranges_that_clusters_use(prefix: str, expected: bool) -> None:
-    """A prefix that overlaps one may hold pods and nodes."""
-    assert may_hold_pods(prefix) is expected
 
 
 def test_networks_are_canonical_and_in_order() -> None:

@@ -32,10 +32,11 @@ from discovery.model.inventory import (
     Template,
 )
 from discovery.model.mesh import Mesh, MeshSign
-from discovery.model.workload import Labels, WorkloadRef
+from discovery.model.workload import Labels, WorkloadRef, WorkloadVersion
 from tests.discovery.flows.objects import pod_of, port_of, service_of, template_of, us_of
 from tests.flows_factory import START
 
+_NAMED = {"namespace": "shop", "service": "cart"}
 AMBIENT = {"istio.io/dataplane-mode": "ambient"}
 
 
@@ -64,33 +65,97 @@ def test_what_the_api_server_calls() -> None:
             Call(declared_by="APIService c", namespace="shop", service="cart", port=9),
         ),
     )
-    refs = unify(workload_rows_of(inventory)).ref_of
-    assert [
-        (str(one.workload), one.protocol, one.port, one.declared_by) for one in declared_calls(inventory, refs)
-    ] == [
+    calls, unresolved = declared_calls(inventory, unify(workload_rows_of(inventory)).ref_of)
+    assert [(str(one.workload), one.protocol, one.port, one.declared_by) for one in calls] == [
         ("shop/cart", "TCP", 10_250, "APIService a"),
         ("shop/idle", "TCP", 10_250, "APIService a"),
     ]
+    assert [(one.declared_by, str(one.workload), one.why) for one in unresolved] == [
+        ("APIService b", "None", "Service shop/nowhere is not in the inventory"),
+        ("APIService c", "shop/cart", "port 9 of Service shop/cart is none of its pods' that is known"),
+        ("APIService c", "shop/idle", "port 9 of Service shop/cart is none of its pods' that is known"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "service", "expected"),
+    [
+        (
+            {"namespace": "shop", "service": "cart"},
+            {"selector": None, "backends": (("10.0.0.2", "http", 9443),)},
+            [9443],
+        ),
+        (
+            {"namespace": "shop", "service": "cart"},
+            {"selector": None, "backends": (("203.0.113.9", "http", 9443),)},
+            [],
+        ),
+        ({"address": "10.96.0.7"}, {}, [8080]),
+        ({"address": "10.0.0.2"}, {}, [443]),
+        ({"address": "203.0.113.9"}, {}, []),
+    ],
+)
+def test_calls_without_a_selector_to_follow(call: dict[str, Any], service: dict[str, Any], expected: list[int]) -> None:
+    """By EndpointSlices, by the address of a Service or of a pod; what is outside is nobody's of the cluster."""
+    told = Call(**{"namespace": "", "service": "", **call}, declared_by="x", port=443)
+    inventory = Inventory(
+        cluster="default", pods=(pod_of(),), services=(service_of(port_of(8080, 443), **service),), calls=(told,)
+    )
+    calls, unresolved = declared_calls(inventory, unify(workload_rows_of(inventory)).ref_of)
+    assert [(str(one.workload), one.port) for one in calls] == [("shop/cart", port) for port in expected]
+    assert unresolved == ()
+
+
+def _version(name: str, namespace: str = "shop", **changes: Any) -> WorkloadVersion:
+    """Return what flows showed of a workload of unknown kind."""
+    cluster, kind = changes.pop("cluster", "default"), changes.pop("kind", "")
+    return WorkloadVersion(
+        ref=WorkloadRef(cluster=cluster, namespace=namespace, kind=kind, name=name),
+        labels=Labels.of(changes.pop("labels", {"app": name})), service_account=None, namespace_labels=Labels(),
+        valid_from=1, valid_to=changes.pop("valid_to", 2),
+    )  # fmt: skip
+
+
+def _snapshot(**changes: Any) -> Inventory:
+    """Return a snapshot with the Deployment cart, a Job that is over and a CronJob of another namespace."""
+    nightly = Template(
+        namespace="batch", kind="CronJob", name="nightly", labels=Labels(), service_account="default", created=1
+    )
+    whole: dict[str, Any] = {
+        "cluster": "default", "pods": (pod_of(), pod_of("done", ended=us_of(START))), "templates": (nightly,),
+        "tells_kinds": frozenset({"Deployment", "CronJob"}),
+    }  # fmt: skip
+    return Inventory(**{**whole, **changes})
 
 
 def test_what_is_gone() -> None:
     """A workload of a namespace that the inventory shows and that has neither a pod that runs nor a controller."""
-    inventory = Inventory(
-        cluster="default",
-        pods=(pod_of(), pod_of("done", ended=us_of(START))),
-        templates=(
-            Template(
-                namespace="batch", kind="CronJob", name="nightly", labels=Labels(), service_account="default", created=1
-            ),
-        ),
-    )
+    here = [
+        _version("cart"), _version("nightly", "batch"), _version("old", "elsewhere"), _version("old", cluster="west"),
+    ]  # fmt: skip
+    away = [_version("old"), _version("done"), _version("old", "batch")]
+    assert gone(_snapshot(), [*here, *away]) == frozenset(one.ref for one in away)
 
-    def ref(name: str, namespace: str = "shop", cluster: str = "default") -> WorkloadRef:
-        return WorkloadRef(cluster=cluster, namespace=namespace, kind="", name=name)
 
-    here = [ref("cart"), ref("nightly", "batch"), ref("old", "elsewhere"), ref("old", cluster="west")]
-    away = [ref("old"), ref("done"), ref("old", "batch")]
-    assert gone(inventory, [*here, *away]) == frozenset(away)
+@pytest.mark.parametrize(
+    ("snapshot", "version", "expected"),
+    [
+        ({}, _version("renamed", labels={"app": "cart"}), False),
+        ({}, _version("renamed", labels={"app": "cart", "x": "y"}), True),
+        ({}, _version("renamed", labels={}), True),
+        ({"seen_until": 10}, _version("old", valid_to=11), False),
+        ({"seen_until": 10}, _version("old", valid_to=10), True),
+        ({"tells_kinds": frozenset({"Deployment"})}, _version("old", kind="CronJob"), False),
+        ({"tells_kinds": frozenset({"Deployment"})}, _version("old", kind="StatefulSet"), True),
+        ({"tells_kinds": frozenset()}, _version("old", kind="Deployment"), False),
+        ({"tells_kinds": frozenset()}, _version("old", kind="Pod"), True),
+    ],
+)
+def test_where_an_inventory_cannot_tell_nothing_is_gone(
+    snapshot: dict[str, Any], version: WorkloadVersion, expected: bool
+) -> None:
+    """A pod with all its labels is the workload; what was seen later, or is of a kind not listed, may be there."""
+    assert gone(_snapshot(**snapshot), [version]) == (frozenset({version.ref}) if expected else frozenset())
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from discovery.flows.resolve import (
 from discovery.flows.workloads import read_workloads
 from discovery.model.inventory import Inventory, NamedPort, Node
 from discovery.model.workload import Labels
-from tests.discovery.flows.objects import pod_of, port_of, service_of, us_of
+from tests.discovery.flows.objects import pod_of, port_of, service_of, template_of, us_of
 from tests.flows_factory import START, row, write_parts
 
 _DAY = timedelta(days=1)
@@ -80,7 +80,7 @@ def test_pods_and_nodes_claim_their_addresses() -> None:
 
 @pytest.mark.parametrize("kind", ["unresolved", "external"])
 def test_an_address_is_resolved_from_the_creation_of_its_pod_on(tmp_path: Path, kind: str) -> None:
-    """Earlier records stay as they were, to the microsecond."""
+    """To the microsecond: earlier it was something of the cluster, and nobody knows what; never what is outside."""
     pod = pod_of(since=START)
     before, after = _resolved(
         tmp_path,
@@ -89,7 +89,8 @@ def test_an_address_is_resolved_from_the_creation_of_its_pod_on(tmp_path: Path, 
         _unknown(kind=kind, time=START),
     )
     identity = endpoint_of(pod, Inventory(cluster="default")).identity
-    assert (before["server_kind"], before["server_identity"], before["server_pod"]) == (kind, None, None)
+    assert (before["server_kind"], before["server_identity"], before["server_pod"]) == ("unresolved", None, None)
+    assert before["server_prefix"] is None
     assert (after["server_kind"], after["server_identity"], after["server_pod"]) == ("workload", identity, "cart-1")
 
 
@@ -251,3 +252,91 @@ def test_a_service_selects_what_a_look_at_every_pod_finds(
     wanted = Labels.of(selector)
     assert index.of(service_of(selector=wanted)) == [pod for pod in pods if pod.labels.matches(wanted)]
     assert index.of(service_of(selector=None)) == []
+
+
+def test_a_service_stands_for_workloads_not_for_pods() -> None:
+    """One row per workload however many pods run, since the oldest of them or its controller, and since the Service."""
+    replicas = [pod_of(address=f"10.0.0.{n}", name=f"cart-{n}", since=START - timedelta(hours=n)) for n in range(1, 9)]
+    over = pod_of("cart", "10.0.1.1", name="run", owner_kind="Job", owner_name="run", ended=us_of(START))
+    service = service_of(port_of(8080))
+    (found,) = backends(Inventory(cluster="default", pods=(*replicas, over), services=(service,)))
+    assert found.valid_from == us_of(START - timedelta(hours=8))
+    (found,) = backends(
+        Inventory(cluster="default", pods=tuple(replicas), templates=(template_of(),), services=(service,))
+    )
+    assert found.valid_from == us_of(START - _DAY)
+    late = service_of(port_of(8080), created=us_of(START))
+    (found,) = backends(Inventory(cluster="default", pods=tuple(replicas), services=(late,)))
+    assert found.valid_from == us_of(START)
+
+
+def test_a_record_of_a_service_older_than_the_workload_is_unresolved(tmp_path: Path) -> None:
+    """Nobody knows what stood behind it; its address is of the cluster all the same."""
+    inventory = Inventory(cluster="default", pods=(pod_of(since=START),), services=(service_of(port_of(8080)),))
+    before, after = _resolved(
+        tmp_path,
+        inventory,
+        _unknown("10.96.0.7", kind="external", server_port=80, time=START - timedelta(microseconds=1)),
+        _unknown("10.96.0.7", kind="external", server_port=80, time=START),
+    )
+    assert (before["server_kind"], before["server_address"]) == ("unresolved", "10.96.0.7")
+    assert (after["server_kind"], after["server_port"]) == ("workload", 8080)
+
+
+@pytest.mark.parametrize("address", ["10.96.0.7", "10.0.0.2"])
+def test_what_is_of_the_cluster_is_never_outside(tmp_path: Path, address: str) -> None:
+    """A port that the Service lacks, an address that two pods claim: unresolved, at either end."""
+    pods = (pod_of(), pod_of("other"))
+    inventory = Inventory(cluster="default", pods=pods, services=(service_of(port_of(8080)),))
+    (server,) = _resolved(tmp_path / "server", inventory, _unknown(address, kind="external", server_port=99))
+    client_row = row(client_kind="external", client_identity=None, client_pod=None, client_address=address)
+    (client,) = _resolved(tmp_path / "client", inventory, client_row)
+    assert (server["server_kind"], client["client_kind"]) == ("unresolved", "unresolved")
+
+
+def test_endpoints_of_a_service_without_a_selector_may_be_pods() -> None:
+    """A pod by its address, a node by its, the rest outside."""
+    names = ("10.0.0.2", "192.168.0.9", "203.0.113.5")
+    service = service_of(port_of(1, 5432, "pg"), selector=None, backends=tuple((name, "pg", 15432) for name in names))
+    node = Node(name="n", addresses=("192.168.0.9",), created=1)
+    found = backends(Inventory(cluster="default", pods=(pod_of(),), nodes=(node,), services=(service,)))
+    assert sorted((one.kind, one.target_address) for one in found if one.target_address) == [
+        ("external", "203.0.113.5"), ("remote-node", "192.168.0.9"),
+    ]  # fmt: skip
+    assert [one.kind for one in found if one.identity is not None] == ["workload"]
+
+
+@pytest.mark.parametrize(
+    ("node", "reporter", "kind"),
+    [
+        ("default/worker", "client", "host"), ("worker", "client", "host"), ("default/other", "client", "remote-node"),
+        ("default/worker", "server", "remote-node"), (None, "client", "remote-node"),
+        ("co-worker", "client", "remote-node"),
+    ],
+)  # fmt: skip
+def test_the_node_that_reports_for_a_pod_is_its_own(tmp_path: Path, node: str | None, reporter: str, kind: str) -> None:
+    """An address of a node is the pod's own host where that node wrote the record, else another one."""
+    inventory = Inventory(cluster="default", nodes=(Node(name="worker", addresses=("10.0.0.2",), created=1),))
+    (found,) = _resolved(tmp_path, inventory, _unknown(node=node, reporter=reporter))
+    assert found["server_kind"] == kind
+
+
+def test_objects_that_do_not_say_when_they_were_made_prove_nothing() -> None:
+    """Neither a pod nor a node, nor a Service's backend."""
+    undated = pod_of(created=0)
+    node = Node(name="n", addresses=("192.168.0.9",), created=0)
+    inventory = Inventory(cluster="default", pods=(undated,), nodes=(node,), services=(service_of(port_of(8080)),))
+    assert (claims(inventory), backends(inventory)) == ((), ())
+
+
+def test_the_api_server_has_all_addresses_of_its_node() -> None:
+    """What it sends comes from a tunnel of that node as well."""
+    service = service_of(
+        port_of(6_443, 443, "https"), namespace="default", name="kubernetes", selector=None,
+        backends=(("192.168.0.10", "https", 6_443),),
+    )  # fmt: skip
+    nodes = (
+        Node(name="control", addresses=("192.168.0.10", "10.244.9.0"), created=1),
+        Node(name="worker", addresses=("192.168.0.11",), created=1),
+    )
+    assert Inventory(cluster="default", nodes=nodes, services=(service,)).api_servers == ("10.244.9.0", "192.168.0.10")

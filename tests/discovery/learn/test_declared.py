@@ -6,11 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from discovery.learn.declared import api_server_of, unseen_calls, unseen_routes, unseen_runs, with_calls
+from discovery.learn.declared import (
+    api_servers_of,
+    unresolved_calls,
+    unseen_calls,
+    unseen_routes,
+    unseen_runs,
+    with_calls,
+)
 from discovery.learn.judge import Judged, Options, judge
 from discovery.model.edge import Direction, Endpoint, Protocol, Verdict
 from discovery.model.intent import Allow, EntityPeer, Origin, PolicyIntent, WorkloadPeer
-from discovery.model.inventory import DeclaredCall, DeclaredRun, Opener
+from discovery.model.inventory import DeclaredCall, DeclaredRun, Opener, UnresolvedCall
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity, Labels, Selector, WorkloadRef
 from tests.discovery.learn.builders import edge
@@ -47,7 +54,7 @@ def test_an_unseen_call_is_allowed_where_the_api_server_was_seen_to_arrive() -> 
         _call("Z, failurePolicy Fail"),
         _call(port=1),
     ]
-    found = with_calls(_intent(), calls, API_SERVER)
+    found = with_calls(_intent(), calls, (), API_SERVER)
     assert found.isolate
     assert found.allows[0] == _SCRAPED
     assert [
@@ -60,7 +67,7 @@ def test_an_unseen_call_is_allowed_where_the_api_server_was_seen_to_arrive() -> 
 
 def test_where_the_api_server_was_not_seen_nothing_is_isolated() -> None:
     """Nobody knows how it arrives there: through an agent, from a node, from outside."""
-    found = with_calls(_intent(), [_call()], None)
+    found = with_calls(_intent(), [_call()], (), None)
     assert not found.isolate
     assert found.allows == (_SCRAPED,)
     assert "APIService a" in found.reasons[0]
@@ -78,16 +85,34 @@ def test_other_intents_stay_as_they_are() -> None:
         (seen, [_call()]),
     ):
         for server in (API_SERVER, None):
-            assert with_calls(intent, calls, server) == intent
+            assert with_calls(intent, calls, (), server) == intent
 
 
 def test_how_the_api_server_arrives() -> None:
     """Only a learned edge from it shows that; its addresses are those of all such edges."""
     arrival = _arrival()
-    assert api_server_of([arrival], ("192.168.0.10",)) == API_SERVER
-    assert api_server_of([], ("192.168.0.10",)) is None
+    known = {"default": {EndpointKind.KUBE_APISERVER: ("192.168.0.10",)}, "east": {}}
+    assert api_servers_of([arrival], known) == {"default": API_SERVER}
+    assert api_servers_of([], known) == {}
     denied = judge(replace(arrival.edge, verdict=Verdict.DENIED), Options())
-    assert api_server_of([denied], ("192.168.0.10",)) is None
+    assert api_servers_of([denied], known) == {}
+    east = replace(arrival.edge.server, workload=replace(HOOK, cluster="east"))
+    there = judge(replace(arrival.edge, server=east), Options())
+    assert api_servers_of([there], known) == {"east": replace(API_SERVER, addresses=())}
+
+
+def test_a_call_that_ends_nobody_knows_where_leaves_open_what_it_may_end_at() -> None:
+    """The workload that it is of, or every one of the namespace; it is listed."""
+    lost = UnresolvedCall(cluster="default", namespace="shop", workload=HOOK, declared_by="webhook x", why="y")
+    other = replace(lost, workload=replace(HOOK, name="other"))
+    assert with_calls(_intent(), (), [other], API_SERVER) == _intent()
+    for one in (lost, replace(lost, workload=None)):
+        found = with_calls(_intent(), [_call()], [one], API_SERVER)
+        assert (found.isolate, found.reasons) == (False, ("the API server may call it (webhook x), and y",))
+    assert [(one.code, one.subject) for one in unresolved_calls([lost, lost, replace(lost, workload=None)])] == [
+        ("declared-unresolved", "shop"),
+        ("declared-unresolved", "shop/hook"),
+    ]
 
 
 def test_unseen_calls_are_listed() -> None:

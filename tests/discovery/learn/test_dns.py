@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from discovery.learn.dns import Resolver, dns_additions, find_resolvers
 from discovery.learn.judge import Judged, Options, judge
 from discovery.learn.selectors import choose_all
 from discovery.model.edge import Edge, Protocol, Verdict
 from discovery.model.intent import Allow, EntityPeer, Origin, WorkloadPeer
+from discovery.model.inventory import DeclaredCall
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity, Labels, Selector
 from tests.discovery.learn.builders import CLUSTER, edge, other, outside, pod, ref, version
@@ -97,7 +100,7 @@ LOCAL = EntityPeer(entity=Entity.HOST, addresses=(NODE_LOCAL,))
 def test_a_node_may_resolve_names() -> None:
     """NodeLocal DNS is a resolver for those that ask it, named by the address that it has on every node."""
     asks = [edge(name, other(EndpointKind.HOST, NODE_LOCAL), 53, protocol=Protocol.UDP) for name in ("web", "db")]
-    found = find_resolvers(judged(*asks), CHOICES, {EndpointKind.HOST: ("10.0.0.1",)})
+    found = find_resolvers(judged(*asks), CHOICES, {CLUSTER: {EndpointKind.HOST: ("10.0.0.1",)}})
     assert found == (Resolver(cluster=CLUSTER, peer=LOCAL, port=53, clients=2),)
 
 
@@ -107,3 +110,14 @@ def test_who_asks_the_node_gets_no_other_resolver() -> None:
     given = Allow(peer=LOCAL, protocol=Protocol.UDP, ports=PortSet.of(53))
     added = dns_additions(ref("web"), [given], (resolver(clients=9), node))
     assert [(allow.peer, allow.protocol, allow.ports) for allow in added] == [(LOCAL, Protocol.TCP, PortSet.of(53))]
+
+
+def test_services_declare_resolvers_that_no_window_showed() -> None:
+    """On the port of their pods; one that clients asked counts them; what nothing selects is none."""
+    call = DeclaredCall(workload=DNS, protocol="UDP", port=53, declared_by="Service kube-system/kube-dns")
+    unknown = replace(call, workload=ref("gone", namespace="kube-system"))
+    assert [(one.workload, one.port, one.clients) for one in find_resolvers([], CHOICES, {}, [call, unknown])] == [
+        (DNS, 53, 0)
+    ]
+    asked_by = find_resolvers(judged(ask("web")), CHOICES, {}, [call])
+    assert [(one.workload, one.port, one.clients) for one in asked_by] == [(DNS, 53, 1)]

@@ -136,3 +136,12 @@ def test_a_probe_of_the_kubelet_is_no_client() -> None:
     assert with_exposed(ingress(allow(HOST)), (one,), NODES, probed) == ingress(allow(HOST))
     for peer in (REMOTE, SEEN):
         assert len(with_exposed(ingress(allow(peer)), (one,), NODES, probed).allows) == 2
+
+
+def test_a_load_balancer_of_a_private_network_opens_nothing_to_anywhere() -> None:
+    """Nor does one that only private clients reached: the prefixes seen stay."""
+    public = exposed(ExposureKind.LOAD_BALANCER, local=True)
+    internal = replace(public, exposure=replace(public.exposure, internal=True))
+    private = CidrPeer(prefixes=("10.50.3.0/24",), clients=True)
+    for peer, one in ((SEEN, internal), (private, public)):
+        assert with_exposed(ingress(allow(peer)), (one,), NODES, PROBES) == ingress(allow(peer))

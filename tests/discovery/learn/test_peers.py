@@ -12,7 +12,7 @@ from discovery.learn.selectors import choose_all
 from discovery.model.edge import Direction
 from discovery.model.intent import CidrPeer, EntityPeer, WorkloadPeer
 from discovery.model.workload import EndpointKind, Entity
-from tests.discovery.learn.builders import edge, other, outside, pod, version
+from tests.discovery.learn.builders import CLUSTER, edge, other, outside, pod, version
 
 V4 = int(ip_address("192.0.2.0"))
 V6 = int(ip_address("2001:db8::"))
@@ -49,7 +49,7 @@ def test_the_most_specific_kind_of_a_node_wins() -> None:
     kinds = (EndpointKind.HOST, EndpointKind.KUBE_APISERVER, EndpointKind.REMOTE_NODE)
     edges = [edge("web", other(kind, "10.0.0.1")) for kind in kinds]
     for given_edges in (edges, edges[::-1]):
-        assert NodeAddresses.of(given_edges).kinds == {"10.0.0.1": EndpointKind.KUBE_APISERVER}
+        assert NodeAddresses.of(given_edges).kinds == {(CLUSTER, "10.0.0.1"): EndpointKind.KUBE_APISERVER}
 
 
 def test_inexact_lists_prove_no_node() -> None:
@@ -59,7 +59,9 @@ def test_inexact_lists_prove_no_node() -> None:
 
 def test_nodes_leave_the_external_end_of_an_edge() -> None:
     """Node addresses move to edges of their own; DNS names stay with what is outside; nothing is lost."""
-    nodes = NodeAddresses(kinds={"10.0.0.1": EndpointKind.HOST, "10.0.0.2": EndpointKind.KUBE_APISERVER})
+    nodes = NodeAddresses(
+        kinds={(CLUSTER, "10.0.0.1"): EndpointKind.HOST, (CLUSTER, "10.0.0.2"): EndpointKind.KUBE_APISERVER}
+    )
     one = edge("web", outside("10.0.0.1", "10.0.0.2", "192.0.2.1", names=("example.com",)))
     pieces = {piece.server.kind: piece.server for piece in split_external(one, nodes)}
     assert {kind: (end.addresses, end.names, end.distinct_addresses) for kind, end in pieces.items()} == {
@@ -71,14 +73,14 @@ def test_nodes_leave_the_external_end_of_an_edge() -> None:
 
 def test_edges_without_nodes_stay_as_they_are() -> None:
     """Nothing to split, nothing changed: also for inexact ends and for workloads."""
-    nodes = NodeAddresses(kinds={"10.0.0.1": EndpointKind.HOST})
+    nodes = NodeAddresses(kinds={(CLUSTER, "10.0.0.1"): EndpointKind.HOST})
     for one in (edge("web", outside("192.0.2.1")), edge(outside("10.0.0.0/24", exact=False), "web"), edge("a", "b")):
         assert split_external(one, nodes) == (one,)
 
 
 def test_both_ends_are_split() -> None:
     """The client side is split like the server side."""
-    nodes = NodeAddresses(kinds={"10.0.0.1": EndpointKind.REMOTE_NODE})
+    nodes = NodeAddresses(kinds={(CLUSTER, "10.0.0.1"): EndpointKind.REMOTE_NODE})
     found = split_external(edge(outside("10.0.0.1", "192.0.2.1"), "web"), nodes)
     assert [piece.client.kind for piece in found] == [EndpointKind.EXTERNAL, EndpointKind.REMOTE_NODE]
 
@@ -114,10 +116,9 @@ def test_addresses_of_nodes_are_collected_over_all_edges_in_one_role() -> None:
         edge("web", other(EndpointKind.REMOTE_NODE, "10.0.0.0/24", exact=False)),
         edge("web", outside("192.0.2.1")),
     ]
-    assert entity_addresses(edges, Direction.INGRESS) == {EndpointKind.HOST: ("10.0.0.1",)}
+    assert entity_addresses(edges, Direction.INGRESS) == {CLUSTER: {EndpointKind.HOST: ("10.0.0.1",)}}
     assert entity_addresses(edges, Direction.EGRESS) == {
-        EndpointKind.HOST: ("10.0.0.2", "10.0.0.3"),
-        EndpointKind.KUBE_APISERVER: ("10.0.0.2",),
+        CLUSTER: {EndpointKind.HOST: ("10.0.0.2", "10.0.0.3"), EndpointKind.KUBE_APISERVER: ("10.0.0.2",)}
     }
 
 
@@ -126,7 +127,7 @@ def test_what_a_node_serves_on_a_link_local_address_is_an_edge_of_its_own() -> N
     one = edge("web", other(EndpointKind.HOST, "10.0.0.1", "169.254.20.10", "fe80::1"), 53)
     pieces = split_external(one, NodeAddresses(kinds={}))
     assert [piece.server.addresses for piece in pieces] == [("169.254.20.10",), ("10.0.0.1",)]
-    addresses = entity_addresses(pieces, Direction.EGRESS)
+    addresses = entity_addresses(pieces, Direction.EGRESS)[CLUSTER]
     assert addresses == {EndpointKind.HOST: ("10.0.0.1",)}
     assert [peer_of(piece.server, {}, addresses) for piece in pieces] == [
         EntityPeer(entity=Entity.HOST, addresses=("169.254.20.10",)),
@@ -148,7 +149,22 @@ def test_an_inventory_completes_the_addresses_of_a_kind_that_was_seen() -> None:
     """All nodes where one was seen; no kind that was not."""
     edges = [edge("web", other(EndpointKind.REMOTE_NODE, "10.0.0.9"))]
     known = {EndpointKind.REMOTE_NODE: ("10.0.0.1", "10.0.0.2"), EndpointKind.HOST: ("10.0.0.1",)}
-    assert entity_addresses(edges, Direction.EGRESS, known) == {
-        EndpointKind.REMOTE_NODE: ("10.0.0.1", "10.0.0.2", "10.0.0.9")
+    assert entity_addresses(edges, Direction.EGRESS, {CLUSTER: known}) == {
+        CLUSTER: {EndpointKind.REMOTE_NODE: ("10.0.0.1", "10.0.0.2", "10.0.0.9")}
     }
-    assert entity_addresses(edges, Direction.INGRESS, known) == {}
+    assert entity_addresses(edges, Direction.INGRESS, {CLUSTER: known}) == {}
+
+
+def test_nodes_are_those_of_their_own_cluster() -> None:
+    """Private ranges overlap: an address is a node where it was seen as one, and a rule names nodes of its cluster."""
+    here = edge("web", other(EndpointKind.REMOTE_NODE, "10.0.0.1"))
+    there = edge(pod("api", cluster="c2"), outside("10.0.0.1"))
+    nodes = NodeAddresses.of([here, there])
+    assert split_external(there, nodes) == (there,)
+    assert split_external(edge("db", outside("10.0.0.1")), nodes)[0].server.kind is EndpointKind.REMOTE_NODE
+    far = edge(pod("api", cluster="c2"), other(EndpointKind.REMOTE_NODE, "10.9.0.1"))
+    known = {CLUSTER: {EndpointKind.REMOTE_NODE: ("10.0.0.2",)}}
+    assert entity_addresses([here, far], Direction.EGRESS, known) == {
+        CLUSTER: {EndpointKind.REMOTE_NODE: ("10.0.0.1", "10.0.0.2")},
+        "c2": {EndpointKind.REMOTE_NODE: ("10.9.0.1",)},
+    }

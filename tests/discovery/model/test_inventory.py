@@ -29,4 +29,5 @@ def test_members_and_counts() -> None:
         "calls of the API server": 0,
         "routes": 0,
         "schedules": 0,
+        "objects without creationTimestamp": 0,
     }
