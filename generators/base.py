@@ -22,7 +22,7 @@ from discovery.model.platform import Platform
 from discovery.model.ports import MIN_PORT, PortSet
 from discovery.model.workload import Entity, Selector, WorkloadRef
 from generators.comments import Guide, content_name, evidence_line, header, not_isolated, peer_name
-from generators.grouping import GroupingStyle, PeerKind, RuleGroup, allow_id, allow_order, group
+from generators.grouping import GroupingStyle, PeerKind, RuleGroup, allow_id, group, in_order
 from generators.names import cluster_folder, is_dns_label, is_label_key, is_label_value, is_subdomain, manifest_names
 from generators.yaml_writer import Commented, Node, clean, dump, plain
 
@@ -358,7 +358,7 @@ class _Sheet:
         except Inexpressible as problem:
             yield problem.code, problem
         found: dict[Code, tuple[str, Inexpressible, int]] = {}
-        for allow in sorted(intent.allows, key=allow_order):
+        for allow in in_order(intent.allows):
             try:
                 if not _needs_no_rule(writer, intent, allow):
                     _check_allow(writer, intent, allow)

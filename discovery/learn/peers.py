@@ -67,7 +67,9 @@ def split_external(edge: Edge, nodes: NodeAddresses) -> tuple[Edge, ...]:
     A node that is only known as "host" is another node to somebody, so it becomes remote-node.
     Link-local addresses of nodes go: on every link they mean another machine, so no rule may name them.
     """
-    pieces = [replace(edge, client=_routable(edge.client), server=_routable(edge.server))]
+    client, server = _routable(edge.client), _routable(edge.server)
+    unchanged = client is edge.client and server is edge.server
+    pieces = [edge if unchanged else replace(edge, client=client, server=server)]
     for side in ("client", "server"):
         pieces = [piece for one in pieces for piece in _split_side(one, side, nodes)]
     return tuple(pieces)
@@ -75,8 +77,10 @@ def split_external(edge: Edge, nodes: NodeAddresses) -> tuple[Edge, ...]:
 
 def _routable(end: Endpoint) -> Endpoint:
     """Return a node without its link-local addresses, unless it has no others; every other end as it is."""
+    if end.kind not in _NODES:
+        return end
     kept = tuple(address for address in end.addresses if not _LINK_LOCAL.match(address))
-    if end.kind not in _NODES or not kept or len(kept) == len(end.addresses):
+    if not kept or len(kept) == len(end.addresses):
         return end
     return replace(end, addresses=kept, distinct_addresses=len(kept))
 
