@@ -28,6 +28,7 @@ from collectors.hubble_wire import (
     Ports,
     Service,
     Tunnel,
+    count_colons,
     normalise,
 )
 from discovery.flows.addresses import canonical_address
@@ -69,6 +70,7 @@ _RESERVED_IDS = {
 _FIRST_LOCAL_CIDR, _LAST_LOCAL_CIDR = 1 << 24, (2 << 24) - 1
 _POLICY_FIELDS = ("egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by")
 _NOTHING = (b"", b"null")
+_MAX_KNOWN = MAX_MEMO // 2  # these entries are large: they hold the bytes that they are found by
 
 
 def parse_endpoint(raw: bytes) -> EndpointInfo:
@@ -170,13 +172,14 @@ class HubbleReader(RecordReader):
         super().__init__(sink, label=label, ingest_id=ingest_id, default_cluster=default_cluster)
         self.known: dict[bytes, Known] = {}
         self.raw_endpoints: list[msgspec.Raw] = []  # by memo index
+        self.signs: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # so that equal signs are one object
         self.shapes: set[tuple[int, int, bool, bool, bool]] = set()
 
     def read_lines(self, lines: Sequence[bytes], first_line: int) -> None:
         """Read one event per line; malformed ones are located, the rest goes on."""
         unusual = any(mark in line for line in (*lines[:8], *lines[-8:]) for mark in CAMEL_MARKS)
         add = self._add
-        for number, line in enumerate(lines, first_line):
+        for number, (line, colons) in enumerate(zip(lines, count_colons(lines), strict=True), first_line):
             try:
                 text = normalise(line.removesuffix(b"\n")) if unusual else line
                 event = _decode_line(text)
@@ -184,7 +187,7 @@ class HubbleReader(RecordReader):
                 if flow is None:
                     self._other(event, text, number)
                 else:
-                    add(flow, event.time, event.node_name, number, text)
+                    add(flow, event, number, text, text.count(b":") if unusual else colons)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 plain = line.removesuffix(b"\n")
                 self._retry(plain, number, error if unusual else _plain_error(plain, error))
@@ -198,7 +201,7 @@ class HubbleReader(RecordReader):
             text = normalise(line)
             event = _decode_line(text)
             if event.flow is not None:
-                self._add(event.flow, event.time, event.node_name, number, None)
+                self._add(event.flow, event, number, None, 0)
             else:
                 self._other(event, text, number)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -214,12 +217,12 @@ class HubbleReader(RecordReader):
             flow = _decode_flow(line)
             if flow.IP is ABSENT and flow.source is ABSENT and flow.verdict is None:
                 raise ValueError("the object is no Hubble event: it has neither flow, lost_events nor a verdict")
-            self._add(flow, flow.time, flow.node_name, number, line)
+            self._add(flow, event, number, line, line.count(b":"))
 
-    def _add(self, flow: Flow, time: str | None, node: str | None, number: int, line: bytes | None) -> None:
+    def _add(self, flow: Flow, event: Line, number: int, line: bytes | None, colons: int) -> None:
         """Append one flow to the batch. Everything that can fail comes before the first append.
 
-        ``line`` is the record's text, or None when its keys are known to be unique.
+        ``line`` is the record's text with its number of colons, or None when its keys are known to be unique.
         """
         builder = self.builder
         l4 = flow.l4
@@ -238,7 +241,7 @@ class HubbleReader(RecordReader):
         known = self.known.get(raw)
         if known is None or known.source != flow.source or known.destination != flow.destination:
             known = self._know(raw, flow, flags)
-        node = flow.node_name or node
+        node = flow.node_name or event.node_name
         key: tuple[Any, ...] = (
             known.signs, flow.verdict, node, flow.traffic_direction, flow.trace_observation_point, flow.is_reply,
             flow.reply, protocol, flow.drop_reason_desc, flow.drop_reason, flow.trace_reason, icmp,
@@ -250,12 +253,12 @@ class HubbleReader(RecordReader):
             meaning = self._meaning(key)
         source_port, target_port = (-1, -1) if ports is None else (ports.source_port, ports.destination_port)
         if line is not None:
-            shape = (meaning, line.count(b":") - known.colons, flow.uuid is None, time is None, target_port == 0)
+            shape = (meaning, colons - known.colons, flow.uuid is None, event.time is None, target_port == 0)
             if shape not in self.shapes:
                 self._check_shape(line, shape)
         if _has_extras(flow):
             self._keep_extras(flow, flipped=builder.meanings.values[meaning].initiator == "destination")
-        builder.times.append(time or flow.time)
+        builder.times.append(event.time or flow.time)
         builder.uuids.append(flow.uuid)
         builder.rows += pack_row(
             number, known.near, known.far, known.source_ip, known.target_ip, source_port, target_port, meaning
@@ -291,6 +294,7 @@ class HubbleReader(RecordReader):
         raw = (bytes(flow.source), bytes(flow.destination), bytes(flow.IP))
         near, far = self._endpoint(raw[0]), self._endpoint(raw[1])
         ip = Addresses() if raw[2] in _NOTHING else _decode_addresses(raw[2])
+        signs = (bytes(flow.event_type), bytes(flags))
         known = self.known[key] = Known(
             source=self.raw_endpoints[near],  # shared, and without the line that the record's own is a part of
             destination=self.raw_endpoints[far],
@@ -299,7 +303,7 @@ class HubbleReader(RecordReader):
             source_ip=self.address(ip.source),
             target_ip=self.address(ip.destination),
             colons=sum(part.count(b":") for part in raw),
-            signs=(bytes(flow.event_type), bytes(flags)),
+            signs=self.signs.setdefault(signs, signs),
         )
         return known
 
@@ -317,8 +321,9 @@ class HubbleReader(RecordReader):
     def flush(self) -> None:
         """Hand over the batch; what points into its memos goes with them."""
         super().flush()
-        if len(self.known) > MAX_MEMO or not self.builder.endpoints.values or not self.builder.addresses.values:
+        if len(self.known) > _MAX_KNOWN or not self.builder.endpoints.values or not self.builder.addresses.values:
             self.known.clear()
+            self.signs.clear()
         if not self.builder.endpoints.values:
             self.raw_endpoints.clear()
         if len(self.shapes) > MAX_MEMO or not self.builder.meanings.values:  # shapes name meanings by their index

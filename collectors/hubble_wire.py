@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
+import numpy as np
 from msgspec import Meta, Raw, Struct
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -245,3 +247,18 @@ def normalise(line: bytes) -> bytes:
     if not isinstance(document, dict):
         raise ValueError("the line is JSON but not an object")  # noqa: TRY004 - one kind of error for bad content
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def count_colons(lines: Sequence[bytes]) -> list[int]:
+    """Return how many colons each line has.
+
+    As ``line.count`` does, which looks at byte after byte before Python 3.13; a bitmap is looked at 64 bytes at a time.
+    """
+    bits = np.packbits(np.frombuffer(b"".join(lines), dtype=np.uint8) == ord(":"), bitorder="little")
+    words = np.zeros(len(bits) // 8 + 1, dtype="<u8")
+    words.view(np.uint8)[: len(bits)] = bits
+    before = np.concatenate(([0], np.cumsum(np.bitwise_count(words), dtype=np.int64)))
+    word, bit = np.divmod(np.cumsum([len(line) for line in lines], dtype=np.int64), 64)
+    begun = words[word] & ((np.uint64(1) << bit.astype(np.uint64)) - np.uint64(1))
+    counted: list[int] = np.diff(before[word] + np.bitwise_count(begun), prepend=0).tolist()
+    return counted
