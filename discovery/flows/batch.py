@@ -155,19 +155,12 @@ def _dictionary(
     indexes: np.ndarray[Any, Any], values: list[Any], kind: pa.DataType = pa.string()
 ) -> pa.DictionaryArray:
     """Return a dictionary array; a value that is None becomes null."""
-    unique: dict[Any, int] = {}
-    codes = np.empty(max(len(values), 1), dtype=np.int32)
-    for position, value in enumerate(values):
-        codes[position] = -1 if value is None else unique.setdefault(value, len(unique))
-    taken = codes[indexes]
-    return pa.DictionaryArray.from_arrays(pa.array(taken, mask=taken < 0), pa.array(list(unique), type=kind))
+    return pa.array(values, type=kind).dictionary_encode().take(pa.array(indexes))
 
 
-def _integers(indexes: np.ndarray[Any, Any], values: list[int | None], kind: pa.DataType) -> pa.Array:
-    """Return an integer array taken from few values; None becomes null."""
-    missing = np.array([value is None for value in values] or [True])[indexes]
-    numbers = np.array([value or 0 for value in values] or [0], dtype=kind.to_pandas_dtype())[indexes]
-    return pa.array(numbers, type=kind, mask=missing)
+def _taken(indexes: np.ndarray[Any, Any], values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Return an array taken from few values; None becomes null."""
+    return pa.array(values, type=kind).take(pa.array(indexes))
 
 
 def parse_times(times: list[Any]) -> pa.Array:
@@ -207,7 +200,7 @@ def _ends(builder: BatchBuilder, rows: np.ndarray[Any, Any], swap: np.ndarray[An
         columns[f"{side}_address"] = _dictionary(ips, texts)
         columns[f"{side}_port"] = pa.array(ports, type=pa.int32(), mask=ports < 0)
         columns[f"{side}_kind"] = _dictionary(ends, kinds)
-        columns[f"{side}_identity"] = _integers(ends, [info.identity for info in infos], pa.int64())
+        columns[f"{side}_identity"] = _taken(ends, [info.identity for info in infos], pa.int64())
         columns[f"{side}_pod"] = _dictionary(ends, [info.pod for info in infos])
         columns[f"{side}_prefix"] = _prefixes(ips, texts, external[ends])
     return columns
@@ -269,12 +262,8 @@ def build_batch(builder: BatchBuilder, times: pa.Array | None = None) -> pa.Tabl
     for name in _MEANING_TEXT:
         columns[name] = _dictionary(codes, [getattr(meaning, name) for meaning in meanings])
     for name in _MEANING_INT:
-        columns[name] = _integers(codes, [getattr(meaning, name) for meaning in meanings], pa.int32())
-    flags = [meaning.is_reply for meaning in meanings]
-    columns["is_reply"] = pa.array(
-        np.array([bool(flag) for flag in flags] or [False])[codes],
-        mask=np.array([flag is None for flag in flags] or [True])[codes],
-    )
+        columns[name] = _taken(codes, [getattr(meaning, name) for meaning in meanings], pa.int32())
+    columns["is_reply"] = _taken(codes, [meaning.is_reply for meaning in meanings], pa.bool_())
     columns.update(_ends(builder, rows, swap))
     for name in SPARSE_COLUMNS:
         columns[name] = _sparse(builder, name, count)
