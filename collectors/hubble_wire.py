@@ -197,6 +197,7 @@ class LostEvent(Struct, gc=False):
 
 # Names that only protobuf-JSON with lowerCamelCase names has.
 CAMEL_MARKS = (b'"trafficDirection"', b'"isReply"', b'"nodeName"', b'"podName"', b'"sourcePort"', b'"eventType"')
+_COUNTED = 512  # lines
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _KEEP = frozenset(
     {
@@ -252,8 +253,15 @@ def normalise(line: bytes) -> bytes:
 def count_colons(lines: Sequence[bytes]) -> list[int]:
     """Return how many colons each line has.
 
-    As ``line.count`` does, which looks at byte after byte before Python 3.13; a bitmap is looked at 64 bytes at a time.
+    As ``line.count`` does, which looks at byte after byte before Python 3.13; a bitmap is looked at 64 bytes at a time,
+    for few lines at once, so that it stays small.
     """
+    parts = (lines[start : start + _COUNTED] for start in range(0, len(lines), _COUNTED))
+    return [colons for part in parts for colons in _count_colons(part)]
+
+
+def _count_colons(lines: Sequence[bytes]) -> list[int]:
+    """Return how many colons each line has, from a bitmap of all of them."""
     bits = np.packbits(np.frombuffer(b"".join(lines), dtype=np.uint8) == ord(":"), bitorder="little")
     words = np.zeros(len(bits) // 8 + 1, dtype="<u8")
     words.view(np.uint8)[: len(bits)] = bits
