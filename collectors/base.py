@@ -102,7 +102,6 @@ class RecordReader(ABC):
         self.sink = sink
         self.account = Account(label)
         self.builder = BatchBuilder(source=self.source, ingest_id=ingest_id, default_cluster=default_cluster)
-        self.lines: list[int] = []
         self.workloads: dict[int, SeenWorkload] = {}
         self.doubtful = False
 
@@ -147,7 +146,6 @@ class RecordReader(ABC):
             self.account.sightings = seen if self.account.sightings is None else self.account.sightings + seen
             self.sink(table)
         self.builder.clear()
-        self.lines.clear()
 
     def maybe_flush(self) -> None:
         """Flush when a whole batch waits."""
@@ -161,10 +159,10 @@ class RecordReader(ABC):
     def _drop_bad_times(self) -> None:
         """Reject the rows whose time cannot be parsed or is out of range."""
         bad = {row for row, time in enumerate(self.builder.times) if fitting_times([time]) is None}
+        lines = self.builder.packed()["line"]
         for row in sorted(bad):
-            self.account.reject(self.lines[row], f"time {self.builder.times[row]!r} is not a time since 1970")
+            self.account.reject(int(lines[row]), f"time {self.builder.times[row]!r} is not a time since 1970")
         _drop_rows(self.builder, bad)
-        self.lines = [line for row, line in enumerate(self.lines) if row not in bad]
 
     def _note_workloads(self, table: pa.Table) -> None:
         """Remember each workload identity of a batch with the interval in which it was seen."""
@@ -216,14 +214,12 @@ def note(workloads: dict[int, SeenWorkload], seen: SeenWorkload) -> None:
 def _drop_rows(builder: BatchBuilder, bad: set[int]) -> None:
     """Remove rows from every column of a builder."""
     keep = [row for row in range(len(builder)) if row not in bad]
-    dense: tuple[list[Any], ...] = (
-        builder.times, builder.uuids, builder.sources, builder.targets, builder.source_ips,
-        builder.target_ips, builder.source_ports, builder.target_ports, builder.meanings_of,
-    )  # fmt: skip
+    dense: tuple[list[Any], ...] = (builder.times, builder.uuids)
     for column in dense:
         column[:] = [column[row] for row in keep]
+    builder.rows[:] = builder.packed()[keep].tobytes()
     position = {row: new for new, row in enumerate(keep)}
-    sparse: tuple[dict[int, Any], ...] = (builder.weights, builder.clusters, *builder.sparse.values())
+    sparse: tuple[dict[int, Any], ...] = (builder.weights, *builder.sparse.values())
     for by_row in sparse:
         moved = {position[row]: value for row, value in by_row.items() if row in position}
         by_row.clear()

@@ -12,7 +12,7 @@ import msgspec
 
 from collectors.base import RecordReader
 from collectors.felix_meaning import PORTED, End, Hit, Traffic, establishment, interpret
-from discovery.flows.batch import Meaning
+from discovery.flows.batch import Meaning, pack_row
 
 _VERDICTS = {"allow": "accepted", "deny": "denied"}
 _REPORTERS = {"src": "client", "dst": "server"}
@@ -100,7 +100,7 @@ class FelixReader(RecordReader):
         for number, line in enumerate(lines, first_line):
             if not line.strip():
                 continue
-            for document in self._documents(line, number):
+            for document in self._documents(line.removesuffix(b"\n"), number):
                 try:
                     self._add(self.record(document), number)
                 except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -131,19 +131,13 @@ class FelixReader(RecordReader):
             builder.set(name, row, value)
         if record.flows:
             builder.weights[row] = record.flows
-        if record.cluster is not None:
-            builder.clusters[row] = record.cluster
         ported = record.protocol in PORTED
+        source_port = record.source_port if ported and record.source_port else -1
+        port = record.port if ported and record.port else -1
+        meaning = self._meaning(record)
         builder.times.append(record.start)
         builder.uuids.append(record.uuid)
-        builder.sources.append(source)
-        builder.targets.append(target)
-        builder.source_ips.append(source_ip)
-        builder.target_ips.append(target_ip)
-        builder.source_ports.append(record.source_port if ported and record.source_port else -1)
-        builder.target_ports.append(record.port if ported and record.port else -1)
-        builder.meanings_of.append(self._meaning(record))
-        self.lines.append(number)
+        builder.rows += pack_row(number, source, target, source_ip, target_ip, source_port, port, meaning)
 
     def _endpoint(self, end: End) -> int:
         """Return the memo index of an end."""
@@ -159,7 +153,7 @@ class FelixReader(RecordReader):
         """
         verdict = _VERDICTS.get(record.action, "unknown")
         shown = establishment(verdict, record.protocol, record.traffic, record.reporter)
-        key = (verdict, record.reporter, record.protocol, shown, record.node)
+        key = (verdict, record.reporter, record.protocol, shown, record.node, record.cluster)
         memo = self.builder.meanings
         found = memo.index.get(key)
         if found is not None:
@@ -172,6 +166,7 @@ class FelixReader(RecordReader):
             establishment=shown,
             reporter=_REPORTERS.get(record.reporter),
             node=record.node,
+            cluster=record.cluster,
             observation_point="fwd" if record.reporter == "fwd" else None,
         )
         return memo.add(key, meaning)

@@ -5,7 +5,6 @@ Source: see :mod:`collectors.hubble_wire`. One line is one event.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -29,10 +28,11 @@ from collectors.hubble_wire import (
     Ports,
     Service,
     Tunnel,
+    count_colons,
     normalise,
 )
 from discovery.flows.addresses import canonical_address
-from discovery.flows.batch import MAX_MEMO
+from discovery.flows.batch import MAX_MEMO, pack_row
 from discovery.flows.identity import EXTERNAL, UNRESOLVED, EndpointInfo, reserved_endpoint, workload_endpoint
 from discovery.flows.redact import MAX_TEXT, known_method, redact_name, redact_url
 from discovery.model.capture import Aspect
@@ -70,7 +70,7 @@ _RESERVED_IDS = {
 _FIRST_LOCAL_CIDR, _LAST_LOCAL_CIDR = 1 << 24, (2 << 24) - 1
 _POLICY_FIELDS = ("egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by")
 _NOTHING = (b"", b"null")
-_TAIL = 72  # the end of an endpoint holds its pod and workload: enough to tell most of them apart
+_MAX_KNOWN = MAX_MEMO // 2  # these entries are large: they hold the bytes that they are found by
 
 
 def parse_endpoint(raw: bytes) -> EndpointInfo:
@@ -118,9 +118,36 @@ def parse_endpoint(raw: bytes) -> EndpointInfo:
     return EXTERNAL if external or _FIRST_LOCAL_CIDR <= endpoint.identity <= _LAST_LOCAL_CIDR else UNRESOLVED
 
 
+def _plain_error(line: bytes, error: Exception) -> Exception:
+    """Return the error of a line without its newline, which decoding would blame instead of the line's end."""
+    try:
+        _decode_line(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as found:
+        return found
+    return error
+
+
 def _reason(error: Exception) -> str:
     """Return the first line of a decoding error."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+class Known(msgspec.Struct, gc=False):
+    """What was interpreted already of a record's parts.
+
+    ``source`` and ``destination`` are its raw endpoints, ``near`` and ``far`` their memo indexes, ``source_ip`` and
+    ``target_ip`` those of its addresses, ``colons`` is the number of colons in all of these, and ``signs`` are the raw
+    event type and TCP flags.
+    """
+
+    source: msgspec.Raw
+    destination: msgspec.Raw
+    near: int
+    far: int
+    source_ip: int
+    target_ip: int
+    colons: int
+    signs: tuple[bytes, bytes]
 
 
 class HubbleReader(RecordReader):
@@ -143,27 +170,27 @@ class HubbleReader(RecordReader):
     def __init__(self, sink: Sink, *, label: str, ingest_id: str, default_cluster: str) -> None:
         """Prepare to read one input."""
         super().__init__(sink, label=label, ingest_id=ingest_id, default_cluster=default_cluster)
-        self.address_pairs: dict[bytes, tuple[int, int, int]] = {}
-        self.near_endpoints: dict[bytes, tuple[bytes, int, int]] = {}
-        self.shapes: set[tuple[int, int, bool, bool, bool, bool]] = set()
+        self.known: dict[bytes, Known] = {}
+        self.raw_endpoints: list[msgspec.Raw] = []  # by memo index
+        self.signs: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # so that equal signs are one object
+        self.shapes: set[tuple[int, int, bool, bool, bool]] = set()
 
     def read_lines(self, lines: Sequence[bytes], first_line: int) -> None:
         """Read one event per line; malformed ones are located, the rest goes on."""
         unusual = any(mark in line for line in (*lines[:8], *lines[-8:]) for mark in CAMEL_MARKS)
         add = self._add
-        number = first_line
-        for line in lines:
+        for number, (line, colons) in enumerate(zip(lines, count_colons(lines), strict=True), first_line):
             try:
-                text = normalise(line) if unusual else line
+                text = normalise(line.removesuffix(b"\n")) if unusual else line
                 event = _decode_line(text)
                 flow = event.flow
                 if flow is None:
                     self._other(event, text, number)
                 else:
-                    add(flow, event.time, event.node_name, number, text)
+                    add(flow, event, number, text, text.count(b":") if unusual else colons)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-                self._retry(line, number, error)
-            number += 1
+                plain = line.removesuffix(b"\n")
+                self._retry(plain, number, error if unusual else _plain_error(plain, error))
         self.maybe_flush()
 
     def _retry(self, line: bytes, number: int, error: Exception) -> None:
@@ -171,11 +198,12 @@ class HubbleReader(RecordReader):
         if not line.strip():
             return
         try:
-            event = _decode_line(normalise(line))
+            text = normalise(line)
+            event = _decode_line(text)
             if event.flow is not None:
-                self._add(event.flow, event.time, event.node_name, number, None)
+                self._add(event.flow, event, number, None, 0)
             else:
-                self._other(event, normalise(line), number)
+                self._other(event, text, number)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             self.account.reject(number, _reason(error))
 
@@ -189,64 +217,52 @@ class HubbleReader(RecordReader):
             flow = _decode_flow(line)
             if flow.IP is ABSENT and flow.source is ABSENT and flow.verdict is None:
                 raise ValueError("the object is no Hubble event: it has neither flow, lost_events nor a verdict")
-            self._add(flow, flow.time, flow.node_name, number, line)
+            self._add(flow, event, number, line, line.count(b":"))
 
-    def _add(self, flow: Flow, time: str | None, node: str | None, number: int, line: bytes | None) -> None:
+    def _add(self, flow: Flow, event: Line, number: int, line: bytes | None, colons: int) -> None:
         """Append one flow to the batch. Everything that can fail comes before the first append.
 
-        ``line`` is the record's text, or None when its keys are known to be unique.
+        ``line`` is the record's text with its number of colons, or None when its keys are known to be unique.
         """
         builder = self.builder
         l4 = flow.l4
-        flags = icmp = ports = protocol = None
+        icmp = ports = protocol = None
+        flags = ABSENT
         if l4 is not None:
             if l4.TCP is not None:
                 protocol, ports = "TCP", l4.TCP
-                flags = None if ports.flags is ABSENT else bytes(ports.flags)
+                flags = ports.flags
             elif l4.UDP is not None:
                 protocol, ports = "UDP", l4.UDP
             else:
                 protocol, ports, icmp = _other_transport(l4)
-        node = flow.node_name or node
+        # JSON values with a bar between them: no two records with different parts give the same bytes.
+        raw = b"|".join((flow.IP, flow.event_type, flags))
+        known = self.known.get(raw)
+        if known is None or known.source != flow.source or known.destination != flow.destination:
+            known = self._know(raw, flow, flags)
+        node = flow.node_name or event.node_name
         key: tuple[Any, ...] = (
-            flow.verdict, node, flow.traffic_direction, flow.trace_observation_point, flow.is_reply, flow.reply,
-            protocol, flags, flow.drop_reason_desc, flow.drop_reason, flow.trace_reason, bytes(flow.event_type), icmp,
+            known.signs, flow.verdict, node, flow.traffic_direction, flow.trace_observation_point, flow.is_reply,
+            flow.reply, protocol, flow.drop_reason_desc, flow.drop_reason, flow.trace_reason, icmp,
         )  # fmt: skip
         if flow.l7 is not ABSENT:
             key = (*key, _l7_type(flow.l7))
         meaning = builder.meanings.index.get(key)
         if meaning is None:
             meaning = self._meaning(key)
-        raw = bytes(flow.source)
-        near = self.near_endpoints.get(raw[-_TAIL:])  # a short hash and one comparison instead of a long hash
-        if near is None or near[0] != raw:
-            near = self._endpoint(raw)
-        raw = bytes(flow.destination)
-        far = self.near_endpoints.get(raw[-_TAIL:])
-        if far is None or far[0] != raw:
-            far = self._endpoint(raw)
-        raw = bytes(flow.IP)
-        pair = self.address_pairs.get(raw) or self._address_pair(raw)
+        source_port, target_port = (-1, -1) if ports is None else (ports.source_port, ports.destination_port)
         if line is not None:
-            colons = line.count(b":") - near[2] - far[2] - pair[2]
-            portless = ports is not None and not ports.destination_port
-            shape = (meaning, colons, flow.uuid is None, time is None, node is None, portless)
+            shape = (meaning, colons - known.colons, flow.uuid is None, event.time is None, target_port == 0)
             if shape not in self.shapes:
                 self._check_shape(line, shape)
-        if _rare(flow) != _NO_EXTRAS:
+        if _has_extras(flow):
             self._keep_extras(flow, flipped=builder.meanings.values[meaning].initiator == "destination")
-        if node is not None and "/" in node:
-            builder.clusters[len(builder.times)] = node.partition("/")[0]
-        builder.times.append(time or flow.time)
+        builder.times.append(event.time or flow.time)
         builder.uuids.append(flow.uuid)
-        builder.sources.append(near[1])
-        builder.targets.append(far[1])
-        builder.source_ips.append(pair[0])
-        builder.target_ips.append(pair[1])
-        builder.source_ports.append(-1 if ports is None else ports.source_port)
-        builder.target_ports.append(-1 if ports is None else ports.destination_port)
-        builder.meanings_of.append(meaning)
-        self.lines.append(number)
+        builder.rows += pack_row(
+            number, known.near, known.far, known.source_ip, known.target_ip, source_port, target_port, meaning
+        )
 
     def _keep_extras(self, flow: Flow, *, flipped: bool) -> None:
         """Set the sparse columns of the row that comes next."""
@@ -257,7 +273,7 @@ class HubbleReader(RecordReader):
             else:
                 self.builder.set(name, row, value)
 
-    def _check_shape(self, line: bytes, shape: tuple[int, int, bool, bool, bool, bool]) -> None:
+    def _check_shape(self, line: bytes, shape: tuple[int, int, bool, bool, bool]) -> None:
         """Refuse a record in which a key occurs twice, which the decoder would settle in silence.
 
         Checking every record would cost more than reading it. A doubled key adds a colon, so only records whose
@@ -269,50 +285,69 @@ class HubbleReader(RecordReader):
         normalise(line)
         self.shapes.add(shape)
 
-    def _endpoint(self, raw: bytes) -> tuple[bytes, int, int]:
-        """Return a raw endpoint, its memo index and its number of colons, and remember it as the near one."""
+    def _know(self, key: bytes, flow: Flow, flags: msgspec.Raw) -> Known:
+        """Interpret the ends, addresses and signs of a record, and remember them under their key.
+
+        The addresses of a record nearly always tell its ends, which are long: comparing them is much cheaper than
+        hashing them.
+        """
+        raw = (bytes(flow.source), bytes(flow.destination), bytes(flow.IP))
+        near, far = self._endpoint(raw[0]), self._endpoint(raw[1])
+        ip = Addresses() if raw[2] in _NOTHING else _decode_addresses(raw[2])
+        signs = (bytes(flow.event_type), bytes(flags))
+        known = self.known[key] = Known(
+            source=self.raw_endpoints[near],  # shared, and without the line that the record's own is a part of
+            destination=self.raw_endpoints[far],
+            near=near,
+            far=far,
+            source_ip=self.address(ip.source),
+            target_ip=self.address(ip.destination),
+            colons=sum(part.count(b":") for part in raw),
+            signs=self.signs.setdefault(signs, signs),
+        )
+        return known
+
+    def _endpoint(self, raw: bytes) -> int:
+        """Return the memo index of a raw endpoint."""
         memo = self.builder.endpoints
         found = memo.index.get(raw)
         if found is None:
             if raw not in _NOTHING:
                 normalise(raw)
             found = memo.add(raw, parse_endpoint(raw))
-        near = self.near_endpoints[raw[-_TAIL:]] = (raw, found, raw.count(b":"))
-        return near
-
-    def _address_pair(self, raw: bytes) -> tuple[int, int, int]:
-        """Return the memo indexes of the addresses of a raw IP layer and its colons; remembered for this batch."""
-        ip = Addresses() if raw in _NOTHING else _decode_addresses(raw)
-        pair = self.address_pairs[raw] = (self.address(ip.source), self.address(ip.destination), raw.count(b":"))
-        return pair
+            self.raw_endpoints.append(msgspec.Raw(raw))
+        return found
 
     def flush(self) -> None:
-        """Hand over the batch; what points into its memos goes with it."""
+        """Hand over the batch; what points into its memos goes with them."""
         super().flush()
-        self.address_pairs.clear()
-        self.near_endpoints.clear()
+        if len(self.known) > _MAX_KNOWN or not self.builder.endpoints.values or not self.builder.addresses.values:
+            self.known.clear()
+            self.signs.clear()
+        if not self.builder.endpoints.values:
+            self.raw_endpoints.clear()
         if len(self.shapes) > MAX_MEMO or not self.builder.meanings.values:  # shapes name meanings by their index
             self.shapes.clear()
 
     def _meaning(self, key: tuple[Any, ...]) -> int:
         """Classify a combination of raw fields that was not met before."""
-        icmp = key[12]
+        (event, flags), icmp = key[0], key[11]
         signals = Signals(
-            verdict=key[0],
-            node=key[1],
-            direction=key[2],
-            point=key[3],
-            is_reply=key[4],
-            reply=key[5],
-            protocol=key[6],
-            flags=key[7],
+            verdict=key[1],
+            node=key[2],
+            direction=key[3],
+            point=key[4],
+            is_reply=key[5],
+            reply=key[6],
+            protocol=key[7],
+            flags=flags or None,
             drop_reason_desc=key[8],
             drop_reason=key[9],
             trace_reason=key[10],
-            event=0 if key[11] in _NOTHING else _decode_event(key[11]).type,
+            event=0 if event in _NOTHING else _decode_event(event).type,
             icmp_type=None if icmp is None else icmp[0],
             icmp_code=None if icmp is None else icmp[1],
-            l7_type=key[13] if len(key) > 13 else None,  # the key grows by the layer 7 type alone
+            l7_type=key[12] if len(key) > 12 else None,  # the key grows by the layer 7 type alone
         )
         return self.builder.meanings.add(key, classify(signals))
 
@@ -359,18 +394,15 @@ def _l7_type(raw: msgspec.Raw) -> str | int | None:
     return (_decode_l7(raw).type or 0) if _present(raw) else None
 
 
-_rare = operator.attrgetter(
-    "source_names",
-    "destination_names",
-    "proxy_port",
-    "l7",
-    "source_service",
-    "destination_service",
-    "tunnel",
-    "aggregate",
-    *_POLICY_FIELDS,
-)
-_NO_EXTRAS = _rare(Flow())
+def _has_extras(flow: Flow) -> bool:
+    """Say whether a record has any of the parts that become sparse columns."""
+    return not (
+        flow.l7 is flow.source_service is flow.destination_service is flow.tunnel is flow.aggregate is ABSENT
+        and flow.egress_allowed_by is flow.ingress_allowed_by is ABSENT
+        and flow.egress_denied_by is flow.ingress_denied_by is ABSENT
+        and flow.source_names is flow.destination_names is None
+        and flow.proxy_port is None
+    )
 
 
 def _present(raw: msgspec.Raw) -> bool:

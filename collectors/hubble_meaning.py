@@ -162,6 +162,7 @@ def classify(signals: Signals) -> Meaning:
         is_reply=_reply_flag(signals),
         drop_reason=reason,
         node=signals.node,
+        cluster=signals.node.partition("/")[0] if signals.node is not None and "/" in signals.node else None,
         observation_point=_enum(signals.point, _POINTS),
         icmp_type=icmp_type,
         icmp_code=signals.icmp_code,

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
+import numpy as np
 from msgspec import Meta, Raw, Struct
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -195,6 +197,7 @@ class LostEvent(Struct, gc=False):
 
 # Names that only protobuf-JSON with lowerCamelCase names has.
 CAMEL_MARKS = (b'"trafficDirection"', b'"isReply"', b'"nodeName"', b'"podName"', b'"sourcePort"', b'"eventType"')
+_COUNTED = 512  # lines
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _KEEP = frozenset(
     {
@@ -245,3 +248,25 @@ def normalise(line: bytes) -> bytes:
     if not isinstance(document, dict):
         raise ValueError("the line is JSON but not an object")  # noqa: TRY004 - one kind of error for bad content
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def count_colons(lines: Sequence[bytes]) -> list[int]:
+    """Return how many colons each line has.
+
+    As ``line.count`` does, which looks at byte after byte before Python 3.13; a bitmap is looked at 64 bytes at a time,
+    for few lines at once, so that it stays small.
+    """
+    parts = (lines[start : start + _COUNTED] for start in range(0, len(lines), _COUNTED))
+    return [colons for part in parts for colons in _count_colons(part)]
+
+
+def _count_colons(lines: Sequence[bytes]) -> list[int]:
+    """Return how many colons each line has, from a bitmap of all of them."""
+    bits = np.packbits(np.frombuffer(b"".join(lines), dtype=np.uint8) == ord(":"), bitorder="little")
+    words = np.zeros(len(bits) // 8 + 1, dtype="<u8")
+    words.view(np.uint8)[: len(bits)] = bits
+    before = np.concatenate(([0], np.cumsum(np.bitwise_count(words), dtype=np.int64)))
+    word, bit = np.divmod(np.cumsum([len(line) for line in lines], dtype=np.int64), 64)
+    begun = words[word] & ((np.uint64(1) << bit.astype(np.uint64)) - np.uint64(1))
+    counted: list[int] = np.diff(before[word] + np.bitwise_count(begun), prepend=0).tolist()
+    return counted

@@ -31,8 +31,10 @@ TRUNCATION_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
-    """Complete lines without their newline. ``overlong`` counts lines that were skipped for their length, each
-    of which is an empty entry in ``lines`` so that numbering holds.
+    """Complete lines, each with its newline unless it is the last of its input. ``overlong`` counts lines that were
+    skipped for their length, each of which is an empty entry in ``lines`` so that numbering holds.
+
+    Newlines stay because cutting them off copies everything once more, and splitting looks at every byte (ADR 0003).
     """
 
     lines: list[bytes]
@@ -189,13 +191,13 @@ def read_lines(stream: BinaryIO, hasher: ContentHasher | None = None, chunk: int
             break
         if hasher is not None:
             hasher.update(block)
-        body, newline, rest = block.rpartition(b"\n")
-        if not newline:
+        lines = io.BytesIO(block).readlines()
+        rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        if not lines:
             held += len(block)
             skipping = skipping or held > MAX_LINE
             pending = [] if skipping else [*pending, block]
             continue
-        lines = body.split(b"\n")
         overlong: tuple[int, ...] = ()
         if skipping:
             lines[0], overlong = b"", (0,)
@@ -213,7 +215,7 @@ def _bounded(lines: list[bytes], overlong: tuple[int, ...]) -> Lines:
     """Replace lines over the limit by empty ones and say which they were."""
     if max(map(len, lines)) <= MAX_LINE:
         return Lines(lines=lines, overlong=overlong)
-    long = {row for row, line in enumerate(lines) if len(line) > MAX_LINE} | set(overlong)
+    long = {row for row, line in enumerate(lines) if len(line.removesuffix(b"\n")) > MAX_LINE} | set(overlong)
     return Lines(lines=[b"" if row in long else line for row, line in enumerate(lines)], overlong=tuple(sorted(long)))
 
 
@@ -250,18 +252,17 @@ def read_range(part: Range) -> RangeLines:
         before = stream.read(1) if part.begin else b"\n"
         data = _read_exactly(stream, part.end - part.begin)
         digest = blake3(data).hexdigest()
-        lines = data.split(b"\n")
-        newlines = len(lines) - 1
+        lines = io.BytesIO(data).readlines()
+        cut = bool(lines) and not lines[-1].endswith(b"\n")
+        newlines = len(lines) - cut
         skipped = before != b"\n"
         if skipped:  # the first piece belongs to the range before
-            del lines[0]
+            del lines[:1]
         overlong: tuple[int, ...] = ()
-        if lines and lines[-1]:
+        if lines and cut:
             tail, complete = _read_to_newline(stream)
             lines[-1] = lines[-1] + tail if complete else b""
             overlong = () if complete else (len(lines) - 1,)
-        elif lines:
-            del lines[-1]
     found = _bounded(lines, overlong) if lines else Lines(lines=[])
     return RangeLines(lines=found, newlines=newlines, before=int(skipped), digest=digest)
 
@@ -276,12 +277,12 @@ def _read_exactly(stream: io.FileIO, count: int) -> bytes:
 
 
 def _read_to_newline(stream: io.FileIO) -> tuple[bytes, bool]:
-    """Read on to the next newline (excluded) or the end of the file; ``(b"", False)`` past ``MAX_LINE``."""
+    """Read on to the next newline (included) or the end of the file; ``(b"", False)`` past ``MAX_LINE``."""
     blocks: list[bytes] = []
     held = 0
     while block := stream.read(1 << 16):
         piece, newline, _ = block.partition(b"\n")
-        blocks.append(piece)
+        blocks += (piece, newline)
         held += len(piece)
         if newline:
             break

@@ -31,7 +31,7 @@ from generators.checks import (
 )
 from generators.comments import Guide, content_name, evidence_line, header, not_isolated, peer_name
 from generators.findings import Code, EntityForm, Inexpressible
-from generators.grouping import GroupingStyle, PeerKind, RuleGroup, allow_id, allow_order, group
+from generators.grouping import GroupingStyle, PeerKind, RuleGroup, allow_id, group, in_order
 from generators.names import cluster_folder, is_label_value, manifest_names
 from generators.yaml_writer import Commented, Node, clean, dump, plain
 
@@ -331,7 +331,7 @@ class _Sheet:
         except Inexpressible as problem:
             yield problem.code, problem
         found: dict[Code, tuple[str, Inexpressible, int]] = {}
-        for allow in sorted(intent.allows, key=allow_order):
+        for allow in in_order(intent.allows):
             try:
                 if not _needs_no_rule(writer, intent, allow):
                     _check_allow(writer, intent, allow)

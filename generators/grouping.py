@@ -12,6 +12,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import groupby
+from operator import itemgetter
 
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, Peer, WorkloadPeer
@@ -103,18 +105,24 @@ def allow_content(allow: Allow) -> PortSet | tuple[int, ...]:
     return allow.ports if allow.protocol.has_ports else tuple(sorted(set(allow.icmp_types)))
 
 
-def allow_order(allow: Allow) -> tuple[object, ...]:
-    """Return the sort key of allows: observed first, then peer, protocol and ports (``repr`` breaks ties)."""
+def in_order(allows: Iterable[Allow]) -> list[Allow]:
+    """Return allows sorted: observed first, then peer, protocol and ports (``repr``, which is dear, breaks ties)."""
+    keyed = sorted(((_order(allow), allow) for allow in allows), key=itemgetter(0))
+    ties = ([allow for _, allow in same] for _, same in groupby(keyed, key=itemgetter(0)))
+    return [allow for tie in ties for allow in (sorted(tie, key=repr) if len(tie) > 1 else tie)]
+
+
+def _order(allow: Allow) -> tuple[object, ...]:
+    """Return the sort key of allows, but for ties."""
     origin = 0 if allow.origin is Origin.OBSERVED else 1
-    kind = peer_kind(allow.peer)
     ports = allow.ports.intervals
-    return (origin, kind, peer_text(allow.peer), allow.protocol, ports, sorted(allow.icmp_types), repr(allow))
+    return (origin, peer_kind(allow.peer), peer_text(allow.peer), allow.protocol, ports, sorted(allow.icmp_types))
 
 
 def group(allows: Iterable[Allow], style: GroupingStyle) -> tuple[RuleGroup, ...]:
     """Return rules that together allow exactly what ``allows`` allow, in a stable order."""
     cells: dict[tuple[Peer, str], list[Allow]] = {}
-    for allow in sorted(allows, key=allow_order):
+    for allow in in_order(allows):
         class_ = allow.protocol if style.one_protocol else str(allow.protocol.has_ports)
         cells.setdefault((_meaning(allow.peer, style), class_), []).append(allow)
     shared: dict[tuple[object, ...], list[tuple[Peer, list[Allow]]]] = {}
@@ -126,7 +134,7 @@ def group(allows: Iterable[Allow], style: GroupingStyle) -> tuple[RuleGroup, ...
             kind=peer_kind(cell[0][0]),
             peers=tuple(peer for peer, _ in sorted(cell, key=lambda item: _peer_order(item[0]))),
             content=_content(cell[0][1]),
-            allows=tuple(sorted((allow for _, members in cell for allow in members), key=allow_order)),
+            allows=tuple(in_order(allow for _, members in cell for allow in members)),
         )
         for cell in shared.values()
     ]

@@ -45,13 +45,20 @@ def clean(text: str, limit: int | None = None) -> str:
     backslash escapes, so that nothing from a flow can end a comment or hide in it. Clean text stays as it is. A
     text longer than ``limit`` characters is cut and ends with ``...``.
     """
-    escaped = "".join(
-        character if " " <= character <= "~" else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
+    escaped = text
+    if not _is_clean(text):
+        escaped = "".join(
+            character if _is_clean(character) else character.encode("unicode_escape").decode("ascii")
+            for character in text
+        )
     if limit is not None and len(escaped) > limit:
         return escaped[: limit - 3] + "..."
     return escaped
+
+
+def _is_clean(text: str) -> bool:
+    """Say whether every character of a text is printable ASCII."""
+    return text.isascii() and text.isprintable()
 
 
 def plain(node: Node) -> Any:
@@ -142,6 +149,8 @@ def _string(text: str) -> str:
     """Return a string as a plain scalar if no reader could misread it, else double quoted."""
     if _PLAIN_CIDR.fullmatch(text) or (_PLAIN.fullmatch(text) and text.lower() not in _RESERVED):
         return text
+    if _is_clean(text) and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return '"' + "".join(map(_escape, text)) + '"'
 
 

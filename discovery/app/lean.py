@@ -1,11 +1,13 @@
-"""Keeps pandas out of processes that do not use it.
+"""Keeps out of our processes what they load and never use: pandas, and the threads of OpenBLAS.
 
 ``pyarrow.array`` of a list looks whether pandas is installed, and importing it costs each process 0.3 s and 40 MB
-(measured). The command line and its reading processes never use it; a notebook, which does, is not touched.
+(measured). numpy loads OpenBLAS, whose threads spin for 0.1 s of CPU when it starts, and we multiply no matrices. The
+command line and its reading processes use neither; a notebook, which may, is not touched.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
@@ -25,6 +27,15 @@ class _NoPandas:
         if name == "pandas":
             raise ModuleNotFoundError("pandas is not loaded on the command line", name=name)
         return None
+
+
+# For the environment of a process that has not loaded numpy yet.
+ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+
+
+def without_blas_threads() -> None:
+    """Keep OpenBLAS from starting threads in this process; to be called before numpy is loaded."""
+    os.environ.update(ONE_BLAS_THREAD)
 
 
 def without_pandas() -> None:

@@ -15,6 +15,7 @@ from collectors.base import SeenWorkload, note
 from collectors.framing import Framing
 from collectors.sources import STDIN, combined_hash, ranges
 from discovery.app.inputs import Input
+from discovery.app.lean import ONE_BLAS_THREAD
 from discovery.app.options import IngestOptions
 from discovery.app.read_worker import LINE_BITS, Setup, Task, TaskResult, Worker, WorkerResult, receive, send
 from discovery.flows.parts import Part
@@ -29,7 +30,8 @@ _SERVE = "from discovery.app.read_worker import main; main()"
 
 # A worker frees and takes the same few megabytes for every chunk; giving them back to the kernel each time cost
 # more system time than parsing (measured: 2.1 s against 0.2 s per 500 MB). One pool for Arrow and Python.
-_ALLOCATOR = {
+_SETTINGS = {
+    **ONE_BLAS_THREAD,
     "MALLOC_TRIM_THRESHOLD_": "268435456",
     "MALLOC_MMAP_THRESHOLD_": "268435456",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
@@ -158,7 +160,7 @@ def _run_pool(
 
 def _start() -> subprocess.Popen[bytes]:
     """Start one worker with the same module path as this process."""
-    environment = {**os.environ, **_ALLOCATOR, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment = {**os.environ, **_SETTINGS, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     )

@@ -67,8 +67,9 @@ def cli() -> None:
 
 def main(*args: Any) -> None:
     """Run the command line; exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete."""
-    from discovery.app.lean import without_pandas
+    from discovery.app.lean import without_blas_threads, without_pandas
 
     without_pandas()
+    without_blas_threads()
     gc.disable()  # one run and out: looking for cycles among hundreds of thousands of edges cost 0.5 s of 7 (measured)
     cli(*args, prog_name="discover")

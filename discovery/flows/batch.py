@@ -1,7 +1,7 @@
 """Builds canonical FLOWS batches from records, column by column.
 
 Reading is the hot path of the whole project, so this is the one place (ADR 0003) where Python handles
-records one by one: a reader appends raw values to plain lists, and everything that depends only on a
+records one by one: a reader appends what each record has of its own, and everything that depends only on a
 low-cardinality combination (verdict, node, flags, reply flag ...) is computed once per combination, as a
 :class:`Meaning`, and written as a dictionary index. A batch of 32,768 rows is then turned into Arrow at once,
 so memory does not grow with the input.
@@ -10,6 +10,7 @@ so memory does not grow with the input.
 from __future__ import annotations
 
 import hashlib
+import struct
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,22 @@ DEFAULT_CLUSTER = "default"
 # Folders carry the name percent-encoded, three bytes for one, and end at 255 bytes.
 MAX_CLUSTER_BYTES = 80
 
+# The numbers of a row, packed: one addition per row instead of an append per column, and an array without a copy per
+# number. Ports that a record does not have are -1.
+ROW = np.dtype(
+    [
+        ("line", "<i8"),  # where the record stands in its input
+        ("source", "<i4"),  # indexes of ``endpoints.values``
+        ("target", "<i4"),
+        ("source_ip", "<i4"),  # indexes of ``addresses.values``
+        ("target_ip", "<i4"),
+        ("source_port", "<i4"),
+        ("target_port", "<i4"),
+        ("meaning", "<i4"),  # an index of ``meanings.values``
+    ]
+)
+pack_row = struct.Struct("<q7i").pack
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
@@ -45,6 +62,7 @@ class Meaning:
     is_reply: bool | None = None
     drop_reason: str | None = None
     node: str | None = None
+    cluster: str | None = None
     observation_point: str | None = None
     icmp_type: int | None = None
     icmp_code: int | None = None
@@ -94,9 +112,9 @@ class Interner:
 class BatchBuilder:
     """Accumulates records as raw columns. The lists are public on purpose: the reader's loop appends to them.
 
-    All dense lists have one entry per row. ``times`` are RFC 3339 strings or integers (microseconds since 1970).
-    ``sources`` and ``targets`` index ``endpoints.values`` (:class:`EndpointInfo`), ``source_ips`` and
-    ``target_ips`` index ``addresses.values`` (canonical text), ``meanings_of`` index ``meanings.values``.
+    ``times``, ``uuids`` and ``rows`` have one entry per row: RFC 3339 strings or integers (microseconds since 1970),
+    the source's own ids, and :data:`ROW` as packed by ``pack_row``, whose indexes point into the memos of endpoints
+    (:class:`EndpointInfo`), addresses (canonical text) and meanings.
     """
 
     source: str
@@ -107,16 +125,9 @@ class BatchBuilder:
     meanings: Interner = field(default_factory=Interner)
     times: list[Any] = field(default_factory=list)
     uuids: list[str | None] = field(default_factory=list)
-    sources: list[int] = field(default_factory=list)
-    targets: list[int] = field(default_factory=list)
-    source_ips: list[int] = field(default_factory=list)
-    target_ips: list[int] = field(default_factory=list)
-    source_ports: list[int] = field(default_factory=list)
-    target_ports: list[int] = field(default_factory=list)
-    meanings_of: list[int] = field(default_factory=list)
+    rows: bytearray = field(default_factory=bytearray)
     sparse: dict[str, dict[int, Any]] = field(default_factory=dict)
     weights: dict[int, int] = field(default_factory=dict)
-    clusters: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return how many rows wait."""
@@ -128,39 +139,28 @@ class BatchBuilder:
             self.sparse[column] = {}
         self.sparse[column][row] = value
 
+    def packed(self) -> np.ndarray[Any, Any]:
+        """Return the packed rows as an array of :data:`ROW`."""
+        return np.frombuffer(bytes(self.rows), dtype=ROW)
+
     def clear(self) -> None:
         """Drop the rows; keep the memos unless they grew too large."""
-        for rows in (
-            self.times, self.uuids, self.sources, self.targets, self.source_ips, self.target_ips,
-            self.source_ports, self.target_ports, self.meanings_of, self.sparse, self.weights, self.clusters,
-        ):  # fmt: skip
+        for rows in (self.times, self.uuids, self.rows, self.sparse, self.weights):
             rows.clear()
         for memo in (self.endpoints, self.addresses, self.meanings):
             memo.trim()
-
-
-def _indexes(rows: list[int]) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Return a list of memo indexes as an array."""
-    return np.fromiter(rows, dtype=np.int32, count=len(rows))
 
 
 def _dictionary(
     indexes: np.ndarray[Any, Any], values: list[Any], kind: pa.DataType = pa.string()
 ) -> pa.DictionaryArray:
     """Return a dictionary array; a value that is None becomes null."""
-    unique: dict[Any, int] = {}
-    codes = np.empty(max(len(values), 1), dtype=np.int32)
-    for position, value in enumerate(values):
-        codes[position] = -1 if value is None else unique.setdefault(value, len(unique))
-    taken = codes[indexes]
-    return pa.DictionaryArray.from_arrays(pa.array(taken, mask=taken < 0), pa.array(list(unique), type=kind))
+    return pa.array(values, type=kind).dictionary_encode().take(pa.array(indexes))
 
 
-def _integers(indexes: np.ndarray[Any, Any], values: list[int | None], kind: pa.DataType) -> pa.Array:
-    """Return an integer array taken from few values; None becomes null."""
-    missing = np.array([value is None for value in values] or [True])[indexes]
-    numbers = np.array([value or 0 for value in values] or [0], dtype=kind.to_pandas_dtype())[indexes]
-    return pa.array(numbers, type=kind, mask=missing)
+def _taken(indexes: np.ndarray[Any, Any], values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Return an array taken from few values; None becomes null."""
+    return pa.array(values, type=kind).take(pa.array(indexes))
 
 
 def parse_times(times: list[Any]) -> pa.Array:
@@ -186,25 +186,21 @@ def _sparse(builder: BatchBuilder, name: str, count: int) -> pa.Array:
     return pa.array(values, type=kind)
 
 
-def _ends(builder: BatchBuilder, swap: np.ndarray[Any, Any]) -> dict[str, pa.Array]:
+def _ends(builder: BatchBuilder, rows: np.ndarray[Any, Any], swap: np.ndarray[Any, Any]) -> dict[str, pa.Array]:
     """Return the columns of both ends, after orientation."""
     infos: list[EndpointInfo] = builder.endpoints.values
     texts: list[str | None] = builder.addresses.values
     kinds = [info.kind.value for info in infos]
     external = np.array([info.kind is EndpointKind.EXTERNAL for info in infos] or [False])
-    raw = {
-        "source": (_indexes(builder.sources), _indexes(builder.source_ips), builder.source_ports),
-        "target": (_indexes(builder.targets), _indexes(builder.target_ips), builder.target_ports),
-    }
     columns: dict[str, pa.Array] = {}
     for side, first, second in (("client", "source", "target"), ("server", "target", "source")):
-        ends = np.where(swap, raw[second][0], raw[first][0])
-        ips = np.where(swap, raw[second][1], raw[first][1])
-        ports = np.where(swap, np.asarray(raw[second][2], dtype=np.int32), np.asarray(raw[first][2], dtype=np.int32))
+        ends = np.where(swap, rows[second], rows[first])
+        ips = np.where(swap, rows[f"{second}_ip"], rows[f"{first}_ip"])
+        ports = np.where(swap, rows[f"{second}_port"], rows[f"{first}_port"])
         columns[f"{side}_address"] = _dictionary(ips, texts)
         columns[f"{side}_port"] = pa.array(ports, type=pa.int32(), mask=ports < 0)
         columns[f"{side}_kind"] = _dictionary(ends, kinds)
-        columns[f"{side}_identity"] = _integers(ends, [info.identity for info in infos], pa.int64())
+        columns[f"{side}_identity"] = _taken(ends, [info.identity for info in infos], pa.int64())
         columns[f"{side}_pod"] = _dictionary(ends, [info.pod for info in infos])
         columns[f"{side}_prefix"] = _prefixes(ips, texts, external[ends])
     return columns
@@ -228,22 +224,25 @@ def _cluster_name(name: str) -> str:
     return f"{raw[:32].decode(errors='ignore')}-{hashlib.blake2b(raw, digest_size=8).hexdigest()}"
 
 
-def _clusters(builder: BatchBuilder, swap: np.ndarray[Any, Any]) -> pa.DictionaryArray:
+def _clusters(builder: BatchBuilder, rows: np.ndarray[Any, Any], swap: np.ndarray[Any, Any]) -> pa.DictionaryArray:
     """Return the cluster per row: the record's own, else the client's, else the server's, else the default.
 
     Nothing but the row decides: a row must not change its cluster with the batch that it happens to be in.
     """
     unique: dict[str, int] = {builder.default_cluster: 0}
-    codes = np.full(max(len(builder.endpoints.values), 1), -1, dtype=np.int32)
-    for position, info in enumerate(builder.endpoints.values):
-        if info.cluster:
-            codes[position] = unique.setdefault(_cluster_name(info.cluster), len(unique))
-    source, target = codes[_indexes(builder.sources)], codes[_indexes(builder.targets)]
+
+    def codes(holders: list[Any]) -> np.ndarray[Any, np.dtype[np.int32]]:
+        found = np.full(max(len(holders), 1), -1, dtype=np.int32)
+        for position, holder in enumerate(holders):
+            if holder.cluster:
+                found[position] = unique.setdefault(_cluster_name(holder.cluster), len(unique))
+        return found
+
+    of_end = codes(builder.endpoints.values)
+    source, target = of_end[rows["source"]], of_end[rows["target"]]
     client, server = np.where(swap, target, source), np.where(swap, source, target)
-    found = np.where(client >= 0, client, np.maximum(server, 0)).astype(np.int32)
-    for row, name in builder.clusters.items():
-        if name:
-            found[row] = unique.setdefault(_cluster_name(name), len(unique))
+    own = codes(builder.meanings.values)[rows["meaning"]]
+    found = np.where(own >= 0, own, np.where(client >= 0, client, np.maximum(server, 0)))
     return pa.DictionaryArray.from_arrays(pa.array(found), pa.array(list(unique), type=pa.string()))
 
 
@@ -254,7 +253,8 @@ def build_batch(builder: BatchBuilder, times: pa.Array | None = None) -> pa.Tabl
     """
     count = len(builder)
     meanings: list[Meaning] = builder.meanings.values
-    codes = _indexes(builder.meanings_of)
+    rows = builder.packed()
+    codes = rows["meaning"]
     swap = np.array([meaning.initiator == "destination" for meaning in meanings] or [False])[codes]
     columns: dict[str, Any] = {"time": parse_times(builder.times) if times is None else times}
     columns["source"] = _dictionary(np.zeros(count, dtype=np.int32), [builder.source])
@@ -262,13 +262,9 @@ def build_batch(builder: BatchBuilder, times: pa.Array | None = None) -> pa.Tabl
     for name in _MEANING_TEXT:
         columns[name] = _dictionary(codes, [getattr(meaning, name) for meaning in meanings])
     for name in _MEANING_INT:
-        columns[name] = _integers(codes, [getattr(meaning, name) for meaning in meanings], pa.int32())
-    flags = [meaning.is_reply for meaning in meanings]
-    columns["is_reply"] = pa.array(
-        np.array([bool(flag) for flag in flags] or [False])[codes],
-        mask=np.array([flag is None for flag in flags] or [True])[codes],
-    )
-    columns.update(_ends(builder, swap))
+        columns[name] = _taken(codes, [getattr(meaning, name) for meaning in meanings], pa.int32())
+    columns["is_reply"] = _taken(codes, [meaning.is_reply for meaning in meanings], pa.bool_())
+    columns.update(_ends(builder, rows, swap))
     for name in SPARSE_COLUMNS:
         columns[name] = _sparse(builder, name, count)
     weights = np.ones(count, dtype=np.int64)
@@ -276,7 +272,7 @@ def build_batch(builder: BatchBuilder, times: pa.Array | None = None) -> pa.Tabl
         weights[row] = weight
     columns["flow_records"] = pa.array(weights)
     columns["ingest_id"] = _dictionary(np.zeros(count, dtype=np.int32), [builder.ingest_id])
-    columns["cluster"] = _clusters(builder, swap)
+    columns["cluster"] = _clusters(builder, rows, swap)
     columns["date"] = columns["time"].cast(pa.date32())
     return pa.table({name: columns[name] for name in FLOWS.names})
 
@@ -287,4 +283,4 @@ def has_doubtful(builder: BatchBuilder) -> bool:
         meaning.initiator == "unknown" or (meaning.direction_evidence == "flag" and meaning.protocol == "TCP")
         for meaning in builder.meanings.values
     ]
-    return bool(np.array(doubtful or [False])[_indexes(builder.meanings_of)].any())
+    return bool(np.array(doubtful or [False])[builder.packed()["meaning"]].any())

@@ -318,12 +318,8 @@ def _own_node(claim: str, pod_end: str) -> str:
     return f"CASE WHEN f.reporter = '{pod_end}' AND ({same}) THEN '{EndpointKind.HOST.value}' END"
 
 
-def resolved_flows(connection: duckdb.DuckDBPyConnection, scan: str, inventory: Inventory) -> str:
-    """Create the view ``resolved_flows`` over a scan of FLOWS, and return its name.
-
-    Rows of the inventory's cluster get the ends that it proves; a record of a Service's address becomes one row per
-    workload behind it.
-    """
+def _register(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
+    """Create the tables that records are joined with: what addresses are, what is behind Services, what is inside."""
     for name, rows, schema in (
         ("inventory_claims", claims(inventory), _CLAIMS),
         ("inventory_backends", backends(inventory), _BACKENDS),
@@ -335,6 +331,15 @@ def resolved_flows(connection: duckdb.DuckDBPyConnection, scan: str, inventory: 
     connection.register("given_rows", pa.table({"address": pa.array(inside(inventory), pa.string())}))
     connection.execute("CREATE OR REPLACE TEMP TABLE inventory_inside AS SELECT address FROM given_rows")
     connection.unregister("given_rows")
+
+
+def resolved_flows(connection: duckdb.DuckDBPyConnection, scan: str, inventory: Inventory) -> str:
+    """Create the view ``resolved_flows`` over a scan of FLOWS, and return its name.
+
+    Rows of the inventory's cluster get the ends that it proves; a record of a Service's address becomes one row per
+    workload behind it.
+    """
+    _register(connection, inventory)
     unproven = f"'{EndpointKind.UNRESOLVED.value}'"
     replaced = {
         "client_kind": f"coalesce({_own_node('c', 'server')}, c.kind, "

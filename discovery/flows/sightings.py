@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -20,9 +19,10 @@ _PODS = (EndpointKind.WORKLOAD, EndpointKind.UNRESOLVED)
 def sightings(builder: BatchBuilder, server_ports: int) -> Sightings:
     """Return what the waiting rows show; ``server_ports`` is the number of rows with one."""
     meanings: list[Meaning] = builder.meanings.values
-    rows = _counts(builder.meanings_of, len(meanings))
+    packed = builder.packed()
+    rows = np.bincount(packed["meaning"], minlength=len(meanings))
     infos: list[EndpointInfo] = builder.endpoints.values
-    ends = _counts(builder.sources, len(infos)) + _counts(builder.targets, len(infos))
+    ends = np.bincount(packed["source"], minlength=len(infos)) + np.bincount(packed["target"], minlength=len(infos))
 
     def having(test: Callable[[Meaning], bool]) -> int:
         return int(rows[[number for number, meaning in enumerate(meanings) if test(meaning)]].sum())
@@ -44,11 +44,6 @@ def sightings(builder: BatchBuilder, server_ports: int) -> Sightings:
         l7=len(builder.sparse.get("l7_protocol", ())),
         connections=len(builder.sparse.get("connections", ())),
     )
-
-
-def _counts(indexes: list[int], size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return how often each memo index occurs."""
-    return np.bincount(np.fromiter(indexes, dtype=np.int64, count=len(indexes)), minlength=size)
 
 
 def _is_told(one: Meaning) -> bool:

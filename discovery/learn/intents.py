@@ -215,7 +215,8 @@ def _with(intent: PolicyIntent, added: Iterable[Allow]) -> PolicyIntent:
 
 def _as_written(one: Judged, options: Options) -> Judged:
     """Return a judged edge as people will read it: clients by their prefixes, unless their addresses were asked for."""
-    return replace(one, edge=with_client_prefixes(one.edge)) if options.client_prefixes else one
+    edge = with_client_prefixes(one.edge) if options.client_prefixes else one.edge
+    return one if edge is one.edge else replace(one, edge=edge)
 
 
 def _learned_of(judged: Iterable[Judged]) -> Mapping[WorkloadRef, list[Edge]]:

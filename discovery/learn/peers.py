@@ -76,9 +76,11 @@ def split_external(edge: Edge, nodes: NodeAddresses) -> tuple[Edge, ...]:
     Link-local addresses of nodes go: on every link they mean another machine, so no rule may name them. Only what a
     pod's own node serves on one (NodeLocal DNS) stays, as an edge of its own.
     """
-    pieces = [
-        replace(piece, client=_routable(piece.client), server=_routable(piece.server)) for piece in _split_served(edge)
-    ]
+    pieces = []
+    for piece in _split_served(edge):
+        client, server = _routable(piece.client), _routable(piece.server)
+        unchanged = client is piece.client and server is piece.server
+        pieces.append(piece if unchanged else replace(piece, client=client, server=server))
     for side in ("client", "server"):
         pieces = [piece for one in pieces for piece in _split_side(one, side, nodes)]
     return tuple(pieces)
@@ -87,17 +89,21 @@ def split_external(edge: Edge, nodes: NodeAddresses) -> tuple[Edge, ...]:
 def _split_served(edge: Edge) -> list[Edge]:
     """Return what a pod's own node serves on link-local IPv4 addresses apart from what it serves on others."""
     end = edge.server
+    if end.kind is not EndpointKind.HOST:
+        return [edge]
     served = tuple(address for address in end.addresses if address.startswith(_LINK_LOCAL_4))
     rest = tuple(address for address in end.addresses if not address.startswith(_LINK_LOCAL_4))
-    if end.kind is not EndpointKind.HOST or not served or not rest:
+    if not served or not rest:
         return [edge]
     return [replace(edge, server=replace(end, addresses=part, distinct_addresses=len(part))) for part in (served, rest)]
 
 
 def _routable(end: Endpoint) -> Endpoint:
     """Return a node without its link-local addresses, unless it has no others; every other end as it is."""
+    if end.kind not in _NODES:
+        return end
     kept = tuple(address for address in end.addresses if not _LINK_LOCAL.match(address))
-    if end.kind not in _NODES or not kept or len(kept) == len(end.addresses):
+    if not kept or len(kept) == len(end.addresses):
         return end
     return replace(end, addresses=kept, distinct_addresses=len(kept))
 

@@ -280,8 +280,6 @@ class Inventory:
             "calls of the API server": len(self.calls),
             "routes": len(self.routes),
             "schedules": len(self.schedules),
-            "objects without creationTimestamp": sum(
-                one.created == 0 for one in self.pods
-            )
+            "objects without creationTimestamp": sum(one.created == 0 for one in self.pods)
             + sum(one.created == 0 for one in self.nodes),
         }

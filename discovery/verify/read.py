@@ -6,6 +6,7 @@ duplicate or non-string keys, bounded depth and size. Every problem is a located
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ MAX_DEPTH = 64
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STRING_TAG = "tag:yaml.org,2002:str"
+# What anchors, aliases and tags start with, and the line break that _INDENT does not know.
+_UNUSUAL = re.compile(r"[&*!\r]")
+_INDENT = re.compile(r"^[ \t?:-]*", re.MULTILINE)
 
 Reader = Callable[[dict[str, Any], str], tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]]
 _READERS: dict[str, Reader] = {
@@ -126,7 +130,8 @@ def load_documents(content: str | bytes) -> list[tuple[int, Any]]:
     """Return (line, value) of each non-empty document. Raises :class:`UnreadableError`."""
     text = _decode(content)
     try:
-        _scan(text)
+        if not _is_harmless(text):
+            _scan(text)
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
         values = [(_line(node), _construct(node)) for node in nodes]
     except yaml.MarkedYAMLError as error:
@@ -158,6 +163,18 @@ def _decode(content: str | bytes) -> str:
     if len(text) > MAX_CHARACTERS:
         raise UnreadableError(1, f"longer than {MAX_CHARACTERS} characters")
     return text
+
+
+def _is_harmless(text: str) -> bool:
+    """Say whether a look at the characters shows that :func:`_scan`, which parses the text once more, finds nothing.
+
+    A block collection starts further right than the one around it, but for a sequence, which may start right below
+    its key; every flow collection has a bracket. So indents and brackets bound the depth.
+    """
+    if not text.isascii() or _UNUSUAL.search(text):
+        return False
+    indent = max(map(len, _INDENT.findall(text)))
+    return 2 * (indent + 1) + text.count("[") + text.count("{") <= MAX_DEPTH
 
 
 def _scan(text: str) -> None:

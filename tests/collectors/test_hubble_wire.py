@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.hubble_wire import CAMEL_MARKS, normalise
+from collectors.hubble_wire import CAMEL_MARKS, count_colons, normalise
 from tests.flows_factory import event, flow, pod
 
 _KEEP = {"IP", "Type", "TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6", "SYN", "ACK", "RST", "FIN", "Summary"}
@@ -74,3 +74,9 @@ def test_any_bytes_are_an_object_or_an_error(raw: bytes) -> None:
     except ValueError:
         return
     assert isinstance(json.loads(found), dict)
+
+
+@given(st.lists(st.lists(st.sampled_from((b":", b"a", b":" * 70, b"x" * 61)), max_size=6).map(b"".join), max_size=9))
+def test_colons_are_counted_per_line(lines: list[bytes]) -> None:
+    """The bitmap counts what counting each line counts, wherever lines begin and end."""
+    assert count_colons(lines) == [line.count(b":") for line in lines]

@@ -38,9 +38,9 @@ _SIZE = st.integers(1, 12)
 
 
 def _lines(content: bytes) -> list[bytes]:
-    """Return the lines of content: the pieces between newlines; a newline at the end starts no line."""
+    """Return the lines of content with their newlines; a newline at the end starts no line."""
     pieces = content.split(b"\n")
-    return pieces[:-1] if pieces[-1] == b"" else pieces
+    return [piece + b"\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
 
 
 def _zstd(content: bytes) -> bytes:
@@ -96,8 +96,8 @@ def test_a_stream_has_the_same_lines(content: bytes, chunk: int) -> None:
 @given(content=_CONTENT, chunk=_SIZE, limit=st.integers(1, 6))
 def test_overlong_lines_are_skipped_and_placed(content: bytes, chunk: int, limit: int, scratch: Path) -> None:
     """A line over the limit is an empty entry in its place, and is told; nothing else changes; both ways agree."""
-    expected = [b"" if len(text) > limit else text for text in _lines(content)]
-    overlong = [row for row, text in enumerate(_lines(content)) if len(text) > limit]
+    expected = [b"" if len(text.rstrip(b"\n")) > limit else text for text in _lines(content)]
+    overlong = [row for row, text in enumerate(_lines(content)) if len(text.rstrip(b"\n")) > limit]
     scratch.write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "MAX_LINE", limit)
@@ -236,7 +236,7 @@ def test_a_nine_mebibyte_line_is_not_held(tmp_path: Path) -> None:
         list(read_lines(io.BytesIO(content))),
     ):
         texts = [text for batch in found for text in batch.lines]
-        assert texts == [b"first", b"", b"last"]
+        assert texts == [b"first\n", b"", b"last\n"]
         assert sum(len(batch.overlong) for batch in found) == 1
 
 

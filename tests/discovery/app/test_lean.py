@@ -1,10 +1,12 @@
-"""Keeping pandas out of the command line."""
+"""Keeping pandas and the threads of OpenBLAS out of the command line."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 
 def run(code: str, repo: Path) -> str:
@@ -34,3 +36,15 @@ def test_a_process_that_uses_pandas_keeps_it(repo: Path) -> None:
         "import pandas; print(pandas.__name__)\n"
     )
     assert run(code, repo) == "pandas\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_numpy_starts_no_threads(repo: Path) -> None:
+    """After the call numpy loads with one thread."""
+    code = (
+        "from discovery.app.lean import without_blas_threads\n"
+        "without_blas_threads()\n"
+        "import os, numpy\n"
+        "print(len(os.listdir('/proc/self/task')))\n"
+    )
+    assert run(code, repo) == "1\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.flows.batch import MAX_CLUSTER_BYTES, BatchBuilder, Interner, Meaning, build_batch, parse_times
+from discovery.flows.batch import (
+    MAX_CLUSTER_BYTES,
+    BatchBuilder,
+    Interner,
+    Meaning,
+    build_batch,
+    pack_row,
+    parse_times,
+)
 from discovery.flows.identity import EXTERNAL, UNRESOLVED, EndpointInfo
 from discovery.flows.schema import FLOWS
 from discovery.model.workload import EndpointKind
@@ -68,16 +77,13 @@ def _append(builder: BatchBuilder, drawn: tuple[Any, ...]) -> None:
     """Append raw values as a reader does."""
     time, source, target, source_ip, target_ip, source_port, target_port, meaning, uuid, weight, cluster, proxy = drawn
     row = len(builder)
-    for column, value in (
-        (builder.times, time), (builder.sources, source), (builder.targets, target), (builder.source_ips, source_ip),
-        (builder.target_ips, target_ip), (builder.source_ports, source_port), (builder.target_ports, target_port),
-        (builder.meanings_of, meaning), (builder.uuids, uuid),
-    ):  # fmt: skip
-        column.append(value)
+    if cluster is not None:
+        meaning = builder.meanings.add((meaning, cluster), replace(_MEANINGS[meaning], cluster=cluster))
+    builder.times.append(time)
+    builder.uuids.append(uuid)
+    builder.rows += pack_row(row, source, target, source_ip, target_ip, source_port, target_port, meaning)
     if weight is not None:
         builder.weights[row] = weight
-    if cluster is not None:
-        builder.clusters[row] = cluster
     if proxy is not None:
         builder.set("proxy_port", row, proxy)
 
@@ -99,7 +105,7 @@ def test_rows_come_out_as_they_went_in(rows: list[tuple[Any, ...]]) -> None:
     assert len(builder) == 0
     assert not builder.sparse
     assert not builder.weights
-    assert not builder.clusters
+    assert not builder.rows
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=120), min_size=1, max_size=4, unique=True))

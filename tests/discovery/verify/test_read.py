@@ -6,12 +6,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.model.diagnostics import Level
-from discovery.verify import calico, cilium, kubernetes
-from discovery.verify.read import read_policies
+from discovery.verify import calico, cilium, kubernetes, read
+from discovery.verify.read import UnreadableError, read_policies
 from tests.discovery.verify.builders import codes, text
 
 POLICY = text("""
@@ -229,3 +230,24 @@ def test_flipped_characters_never_raise(position: int, character: str) -> None:
     """A policy with one character replaced is read or reported."""
     found = read_policies({"f": POLICY[:position] + character + POLICY[position + 1 :]})
     assert found.policies or found.diagnostics
+
+
+_PIECES = (
+    "a", ": ", ":", "- ", "? ", "\n", "\n  ", "\n ", " ", "\t", "[", "]", "{", "}", ",", "---", "&x ", "*x", "!t ",
+    "\r", "\x85", "\u2028", '"', "#", "|",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=30).map("".join), st.integers(2, 10))
+def test_what_looks_harmless_is(content: str, depth: int) -> None:
+    """A text that is not scanned has no anchor, alias or tag, and is no deeper than allowed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(read, "MAX_DEPTH", depth)
+        if not read._is_harmless(content):
+            return
+        try:
+            read._scan(content)
+        except UnreadableError as error:
+            pytest.fail(f"{content!r}: {error}")
+        except yaml.YAMLError:
+            pass  # told by whoever builds the nodes
