@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import strategies as st
 
 from discovery.model.errors import InputError
 from discovery.model.inventory import Exposure, ExposureKind, Inventory, NamedPort, Pod, ServicePort
@@ -270,16 +269,6 @@ def test_owners_in_a_circle_end(tmp_path: Path) -> None:
     one = object_of("Job", "a", owner=("Job", "b"))
     other = object_of("Job", "b", owner=("Job", "a"))
     assert read(tmp_path, one, other, pod_of(owner=("Job", "a"))).pods
-
-
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
-_PARTS = st.dictionaries(
-    st.sampled_from(["metadata", "spec", "status", "endpoints", "ports", "items"]), _JSON, max_size=4
-)
 
 
 def test_routes_and_schedules_are_read(tmp_path: Path) -> None:

@@ -91,6 +91,14 @@ def test_other_kinds_are_passed_over(tmp_path: Path) -> None:
     assert read(tmp_path, plain, knative).services[0].addresses == ("10.96.0.9",)
 
 
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+_PARTS = st.dictionaries(
+    st.sampled_from(["metadata", "spec", "status", "endpoints", "ports", "items"]), _JSON, max_size=4
+)
 _KIND = st.sampled_from(["Pod", "Service", "EndpointSlice", "Node", "Namespace", "Deployment", "CronJob", "PodList"])
 
 
