@@ -68,6 +68,13 @@ _RESERVED_IDS = {
     10: "world-ipv6",
 }
 _FIRST_LOCAL_CIDR, _LAST_LOCAL_CIDR = 1 << 24, (2 << 24) - 1
+REDIRECTED = frozenset({"REDIRECTED", 5})
+TO_PROXY = frozenset({"TO_PROXY", 1})
+# What a rule matched by: layer 3, 3 and 4, 4, 3 and protocol, protocol.
+_MATCHED = frozenset({1, 2, 3, 5, 6})
+_ALLOWED_BY: dict[str | int | None, str] = {
+    "EGRESS": "egress_allowed_by", 2: "egress_allowed_by", "INGRESS": "ingress_allowed_by", 1: "ingress_allowed_by",
+}  # fmt: skip
 _POLICY_FIELDS = ("egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by")
 _NOTHING = (b"", b"null")
 _MAX_KNOWN = MAX_MEMO // 2  # these entries are large: they hold the bytes that they are found by
@@ -369,6 +376,9 @@ class HubbleReader(RecordReader):
             raw = getattr(flow, name)
             if _present(raw):
                 found.append((name, [f"{p.kind}/{p.namespace}/{p.name}" for p in _decode_policies(raw)]))
+        unnamed = governed_by_unnamed(flow)
+        if unnamed is not None and not flipped and not _present(getattr(flow, unnamed)):
+            found.append((unnamed, [""]))
         if _present(flow.tunnel):
             found.append(("tunnel_protocol", str(_decode_tunnel(flow.tunnel).protocol or "")))
         if _present(flow.aggregate):
@@ -402,7 +412,20 @@ def _has_extras(flow: Flow) -> bool:
         and flow.egress_denied_by is flow.ingress_denied_by is ABSENT
         and flow.source_names is flow.destination_names is None
         and flow.proxy_port is None
+        and not flow.policy_match_type
+        and flow.verdict not in REDIRECTED
+        and flow.trace_observation_point not in TO_PROXY
     )
+
+
+def governed_by_unnamed(flow: Flow) -> str | None:
+    """Return the column of the policies that allowed a record where one did, also if the record names none: a rule
+    matched, or the packet goes to a proxy, which rules of layer 7 do. Match type 4 is that of an end without policies.
+    """
+    proxied = flow.verdict in REDIRECTED or flow.trace_observation_point in TO_PROXY
+    if not proxied and flow.policy_match_type not in _MATCHED:
+        return None
+    return _ALLOWED_BY.get(flow.traffic_direction)
 
 
 def _present(raw: msgspec.Raw) -> bool:

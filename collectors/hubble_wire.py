@@ -89,6 +89,7 @@ class Flow(Struct, gc=False):
     trace_reason: EnumText = None
     drop_reason_desc: EnumText = None
     is_reply: bool | None = None
+    policy_match_type: int | None = None
     proxy_port: Port | None = None
     tunnel: Raw = ABSENT
     aggregate: Raw = ABSENT

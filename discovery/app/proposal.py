@@ -254,7 +254,8 @@ def _cautions(
                 level=Level.WARNING,
                 subject=str(intent.workload),
                 message=f"{intent.direction}: a policy governs it already; these allows add to what that one allows",
-                hint="review both together; the union of allows counts",
+                hint="review both together: the union of allows counts, and on Cilium an allow without rules of layer "
+                "7 lifts those of the same port",
             )
             for intent in learned.intents
             if intent.isolate and (intent.workload, intent.direction) in isolated

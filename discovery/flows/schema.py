@@ -116,8 +116,16 @@ FLOWS = pa.schema(
         _column("dns_rcode", pa.int32(), "DNS response code"),
         _column("dns_answers", TEXTS, "addresses in the DNS answer"),
         _column("kafka_topic", TEXT, "Kafka topic"),
-        _column("egress_allowed_by", TEXTS, "policies that allowed the egress, as kind/namespace/name"),
-        _column("ingress_allowed_by", TEXTS, "policies that allowed the ingress, as kind/namespace/name"),
+        _column(
+            "egress_allowed_by",
+            TEXTS,
+            "policies that allowed the egress, as kind/namespace/name; empty text for one without a name",
+        ),
+        _column(
+            "ingress_allowed_by",
+            TEXTS,
+            "policies that allowed the ingress, as kind/namespace/name; empty text for one without a name",
+        ),
         _column("egress_denied_by", TEXTS, "policies that denied the egress, as kind/namespace/name"),
         _column("ingress_denied_by", TEXTS, "policies that denied the ingress, as kind/namespace/name"),
         _column("tunnel_protocol", TEXT, "encapsulation of the packet, when reported"),

@@ -33,7 +33,7 @@ from discovery.learn.peers import (
 from discovery.learn.selectors import Basis, Choice, choose_all
 from discovery.learn.system import is_system
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Direction, Edge, Evidence, Protocol
+from discovery.model.edge import Direction, Edge, Evidence, Protocol, Verdict
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Peer, PolicyIntent
 from discovery.model.inventory import DeclaredCall, DeclaredExposure, DeclaredRun, Opener, UnresolvedCall
 from discovery.model.mesh import MeshSign
@@ -141,6 +141,8 @@ def learn(
         [with_mesh(intent, meshes) for intent in intents], _learned_of(judged), meshes, enforce=options.enforce
     )
     diagnostics += unproven
+    intents, filtered = without_tcp(intents, judged)
+    diagnostics += filtered
     diagnostics += [*private_externals(intents), *metadata_peers(intents)]
     return Learned(
         intents=tuple(intents),
@@ -176,6 +178,29 @@ def _by_workload(declared: Iterable[_Declared]) -> dict[WorkloadRef, list[_Decla
     for one in declared:
         found.setdefault(one.workload, []).append(one)
     return found
+
+
+def without_tcp(intents: list[PolicyIntent], judged: tuple[Judged, ...]) -> tuple[list[PolicyIntent], list[Diagnostic]]:
+    """Return the intents, none isolated where no delivered record is of TCP: there is no cluster without, so the export
+    is filtered, and what else these pods do is not known (rule 8). Where none is of UDP, that is said.
+    """
+    seen = {one.edge.protocol for one in judged if one.edge.verdict in (Verdict.ACCEPTED, Verdict.AUDIT)}
+    absent = [protocol for protocol in (Protocol.TCP, Protocol.UDP) if seen and protocol not in seen]
+    found = [
+        Diagnostic(
+            code="protocol-unseen",
+            level=Level.WARNING,
+            subject="input",
+            message=f"no delivered record is of {protocol}, so the export seems filtered by protocol: "
+            + ("no direction is isolated" if protocol is Protocol.TCP else "what else these pods do is not known"),
+            hint="take the filter on protocols out of the export, or give the records that it leaves out as well",
+        )
+        for protocol in absent
+    ]
+    if Protocol.TCP not in absent:
+        return intents, found
+    why = "no delivered record is of TCP, so the export seems filtered by protocol"
+    return [replace(one, isolate=False, reasons=(why,)) if one.isolate else one for one in intents], found
 
 
 def _unseen(told: Told, subjects: Subjects, judged: tuple[Judged, ...]) -> list[Diagnostic]:

@@ -426,3 +426,27 @@ def test_the_far_end_has_the_identity_of_the_near_end_but_for_its_name() -> None
 def test_no_endpoint_is_unresolved(raw: bytes) -> None:
     """An end that is not reported is unresolved, never external."""
     assert parse_endpoint(raw).kind is EndpointKind.UNRESOLVED
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"policy_match_type": 2}, [""]),
+        ({"policy_match_type": 4}, None),
+        ({"policy_match_type": 0}, None),
+        ({"verdict": "REDIRECTED"}, [""]),
+        ({"trace_observation_point": "TO_PROXY"}, [""]),
+        ({"policy_match_type": 2, "egress_allowed_by": [{"kind": "K", "namespace": "a", "name": "b"}]}, ["K/a/b"]),
+        ({"policy_match_type": 2, "traffic_direction": "TRAFFIC_DIRECTION_UNKNOWN"}, None),
+    ],
+)  # fmt: skip
+def test_a_rule_that_matched_shows_a_policy_without_a_name(fields: dict[str, Any], expected: list[str] | None) -> None:
+    """A match, or a way through the proxy, which rules of layer 7 make; a match of everything is that of no policy."""
+    found = read_flow(**fields)
+    assert (found["egress_allowed_by"], found["ingress_allowed_by"]) == (expected, None)
+
+
+def test_an_answer_through_the_proxy_shows_no_policy_of_its_own() -> None:
+    """Policy is asked of the initiator's packets alone."""
+    found = read(line(reply(trace_observation_point="TO_PROXY", traffic_direction="INGRESS"))).row
+    assert (found["egress_allowed_by"], found["ingress_allowed_by"]) == (None, None)

@@ -78,6 +78,27 @@ def from_peer(client: Party, port: int = 8080, protocol: str = "TCP") -> tuple[R
     return tuple(connection(client, API, port, protocol, ends=ends))
 
 
+LOCAL_DNS = pod(
+    "node-local-dns", "10.0.1.53", namespace="kube-system", labels={"k8s-app": "node-local-dns"}, kind="DaemonSet",
+    pod="node-local-dns-x7c2p",
+)  # fmt: skip
+OPENSHIFT_DNS = pod(
+    "dns-default", "10.0.2.99", namespace="openshift-dns", labels={"dns.operator.openshift.io/d": "x"},
+    kind="DaemonSet", pod="dns-default-x7c2p", node="node-b",
+)  # fmt: skip
+
+
+def asked(record: Record) -> Record:
+    """Return a request as one of DNS at layer 7; an answer as it is."""
+    flow = record["flow"]
+    return record if flow["is_reply"] else {**record, "flow": {**flow, **ASKED}}
+
+
+def asks(server: Party) -> tuple[Record, ...]:
+    """Return a look-up of shop/web at a node, beside a call."""
+    return (*connection(WEB, API, at=9), *connection(WEB, server, 53, "UDP", ends=("client",)))
+
+
 def to_peer(server: Party, port: int, protocol: str = "TCP") -> tuple[Record, ...]:
     """Return a connection of shop/web, which also looks names up."""
     ends = ("client",) if server.reserved else ("client", "server")
@@ -336,7 +357,7 @@ POD_CASES = (
         " address it is that one alone. TCP is added (large answers), no other resolver is.",
         direction=OUT,
         port=53,
-        records=tuple(connection(WEB, reserved("host", address="169.254.20.10"), 53, "UDP", ends=("client",))),
+        records=asks(reserved("host", address="169.254.20.10")),
         objects=inventory(),
         expected=by_name("host", "addresses 169.254.20.10/32"),
     ),
@@ -346,7 +367,7 @@ POD_CASES = (
         tells="Where DNS is answered at the address of the node itself, any node may answer.",
         direction=OUT,
         port=53,
-        records=tuple(connection(WEB, HOST_A, 53, "UDP", ends=("client",))),
+        records=asks(HOST_A),
         objects=inventory(),
         expected=by_name("host", ALL_NODES),
     ),
@@ -357,21 +378,7 @@ POD_CASES = (
         " sees them.",
         direction=OUT,
         port=53,
-        records=tuple(
-            connection(
-                WEB,
-                pod(
-                    "node-local-dns",
-                    "10.0.1.53",
-                    namespace="kube-system",
-                    labels={"k8s-app": "node-local-dns"},
-                    kind="DaemonSet",
-                    pod="node-local-dns-x7c2p",
-                ),
-                53,
-                "UDP",
-            )
-        ),
+        records=(*connection(WEB, API, at=9), *connection(WEB, LOCAL_DNS, 53, "UDP")),
         expected=same("pods kube-system: k8s-app=node-local-dns"),
     ),
     PeerCase(
@@ -381,28 +388,7 @@ POD_CASES = (
         " port 53), never by a well-known label.",
         direction=OUT,
         port=5353,
-        records=tuple(
-            {
-                **record,
-                "flow": {**record["flow"], "l7": {"type": "REQUEST", "dns": {"query": "db.example."}}, "Type": "L7"},
-            }
-            if not record["flow"]["is_reply"]
-            else record
-            for record in connection(
-                WEB,
-                pod(
-                    "dns-default",
-                    "10.0.2.99",
-                    namespace="openshift-dns",
-                    labels={"dns.operator.openshift.io/d": "x"},
-                    kind="DaemonSet",
-                    pod="dns-default-x7c2p",
-                    node="node-b",
-                ),
-                5353,
-                "UDP",
-            )
-        ),
+        records=(*connection(WEB, API, at=9), *map(asked, connection(WEB, OPENSHIFT_DNS, 5353, "UDP"))),
         expected=same("pods openshift-dns: dns.operator.openshift.io/d=x"),
     ),
     PeerCase(

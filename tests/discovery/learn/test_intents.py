@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.learn.intents import Learned, Subjects, join_evidence, learn
+from discovery.learn.intents import Learned, Subjects, join_evidence, learn, without_tcp
 from discovery.learn.judge import Options, Reason, Ruling
 from discovery.model.edge import Direction, Edge, Establishment, Evidence, EvidenceClass, Protocol, Verdict
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, PolicyIntent, WorkloadPeer
@@ -100,7 +100,8 @@ def test_a_peer_that_cannot_be_selected_is_undecided() -> None:
     assert one is not None
     assert not one.isolate
     assert not one.allows
-    assert [(item.code, item.subject) for item in found.diagnostics] == [("labels-cannot-tell-apart", "shop/t1")]
+    told = [(item.code, item.subject) for item in found.diagnostics if item.subject != "input"]
+    assert told == [("labels-cannot-tell-apart", "shop/t1")]
 
 
 def test_a_workload_without_traffic_is_no_finding() -> None:
@@ -195,9 +196,8 @@ def test_isolated_egress_can_resolve_names() -> None:
 
 def test_an_unknown_resolver_is_said() -> None:
     """Where nobody was seen to resolve names, the isolated egress is a finding."""
-    assert [(one.code, one.subject) for one in learned(edge("web", "db")).diagnostics] == [
-        ("dns-resolver-unknown", "shop/web")
-    ]
+    told = [(one.code, one.subject) for one in learned(edge("web", "db")).diagnostics if one.subject != "input"]
+    assert told == [("dns-resolver-unknown", "shop/web")]
 
 
 def test_the_ingress_of_a_resolver_stays_open() -> None:
@@ -389,3 +389,18 @@ def test_ports_of_one_peer_stay_apart() -> None:
     assert one is not None
     assert [allow.ports for allow in one.allows] == [PortSet.of(1), PortSet.of(2)]
     assert all(allow.evidence == EVIDENCE for allow in one.allows)
+
+
+def test_a_window_without_tcp_isolates_nothing() -> None:
+    """There is no cluster without: the export is filtered; a window without UDP is said."""
+    lookup = edge("web", "db", 514, protocol=Protocol.UDP)
+    alone, both = learned(lookup), learned(lookup, edge("web", "db", 80))
+    assert without_tcp(list(both.intents), alone.judged)[0] == list(alone.intents)
+    assert not any(one.isolate for one in alone.intents)
+    assert all("seems filtered by protocol" in one.reasons[0] for one in alone.intents)
+    assert all(one.isolate for one in both.intents)
+    told = [[one.message for one in found.diagnostics if one.code == "protocol-unseen"] for found in (alone, both)]
+    assert [len(messages) for messages in told] == [1, 0]
+    only_tcp = learned(edge("web", "db", 80))
+    assert all(one.isolate for one in only_tcp.intents)
+    assert [one.subject for one in only_tcp.diagnostics if one.code == "protocol-unseen"] == ["input"]
