@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from discovery.model.artifact import Rendered
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect, Peer, PolicyIntent, WorkloadPeer
+from discovery.model.platform import STAGED_SINCE
 from discovery.model.workload import Selector
 from generators.base import (
     PROMOTE,
@@ -43,7 +44,7 @@ STAGED = ("StagedNetworkPolicy", "stagednetworkpolicies.projectcalico.org")
 # The limits on lists are those of the 3.33 schema; older releases have none.
 CAPABILITIES = Capabilities(
     dialect=Dialect.CALICO,
-    monitor_since=(3, 30),
+    monitor_since=STAGED_SINCE,
     port_ranges_since=(0, 0),
     icmp_since=(0, 0),
     max_icmp_type=254,

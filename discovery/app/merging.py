@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from discovery.app.markdown import Section, Table, safe
 from discovery.app.sections import View, edge_name
 from discovery.learn.judge import EXPLANATIONS, Judged, Reason, Ruling
 from discovery.model.edge import Direction, Establishment, Verdict
-from discovery.model.intent import Dialect
-from discovery.model.platform import Platform
+from discovery.model.intent import Dialect, Mode
+from discovery.model.platform import STAGED_SINCE, Platform
 from discovery.model.workload import WorkloadRef
 
 _KINDS = {
-    "cilium": "ciliumnetworkpolicies.cilium.io",
-    "calico": "stagednetworkpolicies.projectcalico.org,networkpolicies.projectcalico.org",
-    "kubernetes": "networkpolicies.networking.k8s.io",
+    Dialect.CILIUM: "ciliumnetworkpolicies.cilium.io",
+    Dialect.CALICO: "networkpolicies.projectcalico.org",
+    Dialect.KUBERNETES: "networkpolicies.networking.k8s.io",
+}
+_STAGED = {
+    Dialect.CALICO: "stagednetworkpolicies.projectcalico.org",
+    Dialect.KUBERNETES: "stagedkubernetesnetworkpolicies.projectcalico.org",
 }
 _DELIVERED = (Verdict.ACCEPTED, Verdict.AUDIT, Verdict.UNKNOWN)
 _FAILED = (Establishment.REFUSED, Establishment.UNANSWERED)
@@ -24,15 +28,28 @@ _NEEDS_NO_RULE = (Reason.ICMP_ERROR, Reason.LINK_LOCAL, Reason.REDIRECT)
 
 
 def rollback(
-    platform: Platform, where: str = "-A", label: str = "app.kubernetes.io/managed-by=policy-discovery"
+    platform: Platform,
+    mode: Mode,
+    namespaces: Collection[str] = (),
+    label: str = "app.kubernetes.io/managed-by=policy-discovery",
 ) -> str:
-    """Return the command that removes what a dialect's files applied, in either mode: everywhere, or of a namespace
-    (``-n NAME``) or a label alone.
+    """Return the command that removes what a dialect's files applied: everywhere, or of these namespaces or a label
+    alone. kubectl refuses the whole command for one kind that the cluster lacks, so only kinds that it has are named.
     """
-    kinds = _KINDS[platform.dialect.value]
-    if platform.dialect is Dialect.KUBERNETES and platform.setting("enforcer") == Dialect.CALICO:
-        kinds += ",stagedkubernetesnetworkpolicies.projectcalico.org"
-    return f"kubectl delete {kinds} {where} -l {label}"
+    kinds = f"{_STAGED[platform.dialect]}," if _is_staged(platform, mode) else ""
+    command = f"kubectl delete {kinds}{_KINDS[platform.dialect]}"
+    if len(namespaces) > 1:
+        return f"for n in {' '.join(sorted(namespaces))}; do {command} -n $n -l {label}; done"
+    where = "".join(f"-n {namespace}" for namespace in namespaces) or "-A"
+    return f"{command} {where} -l {label}"
+
+
+def _is_staged(platform: Platform, mode: Mode) -> bool:
+    """Say whether staged policies may have been applied: now, or before by a Calico that has them."""
+    if platform.dialect is Dialect.KUBERNETES:
+        return mode is Mode.MONITOR and platform.setting("enforcer") == Dialect.CALICO
+    has_them = platform.dialect is Dialect.CALICO and platform.version >= STAGED_SINCE
+    return has_them and platform.setting("staged") == "true"
 
 
 def cut(view: View) -> Iterator[tuple[WorkloadRef, Direction, str, str]]:

@@ -48,7 +48,7 @@ def owner_labels(owners: Owners, workloads: Iterable[WorkloadRef]) -> dict[Workl
 def read_owners(path: Path) -> Owners:
     """Read a file of owners. Raises :class:`OptionError` with the place of what is no pattern and one owner."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{path}: {error}", hint="give a text file; " + _HINT) from error
     lines: list[tuple[str, str]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -44,10 +44,10 @@ def summary_pages(suggestion: Suggestion) -> dict[str, str]:
     pages = {"summary.md": _summary(suggestion, namespaces, owners)}
     for name, view in namespaces.items():
         first = view.intents[0].workload
-        commands = _commands(suggestion, view, f"-n {first.namespace}")
+        commands = _commands(suggestion, view, {first.namespace})
         pages[f"namespaces/{name}.md"] = _page(suggestion, f"Namespace {safe(first.namespace)}", view, commands)
     for name, view in owners.items():
-        commands = [] if name == NOBODY else _commands(suggestion, view, "-A", f"{OWNER_KEY}={folder_of(name)}")
+        commands = [] if name == NOBODY else _commands(suggestion, view, (), f"{OWNER_KEY}={folder_of(name)}")
         title = "Workloads without an owner" if name == NOBODY else f"Owner {safe(name)}"
         pages[f"owners/{folder_of(name)}.md"] = _page(suggestion, title, view, commands)
     return pages
@@ -66,12 +66,20 @@ def _namespace_page(suggestion: Suggestion) -> Callable[[WorkloadRef], str]:
     return lambda ref: known(ref.cluster, ref.namespace)
 
 
-def _commands(suggestion: Suggestion, view: View, where: str, *label: str) -> list[str]:
+def _commands(suggestion: Suggestion, view: View, namespaces: Collection[str], *label: str) -> list[str]:
     """Return the command per dialect that takes back what a page is about."""
     written = {dialect for _, per in view.isolated for dialect in per}
+    mode = suggestion.options.mode
     return [
-        rollback(one.platform, where, *label) for one in suggestion.rendered if one.platform.dialect.value in written
+        rollback(one.platform, mode, namespaces, *label)
+        for one in suggestion.rendered
+        if one.platform.dialect.value in written
     ]
+
+
+def _asked_for(suggestion: Suggestion, view: View) -> set[str]:
+    """Return the namespaces with policies of a run that was asked for some: others have theirs from other runs."""
+    return {ref.namespace for ref, _ in view.isolated} if suggestion.options.namespaces else set()
 
 
 def _page(suggestion: Suggestion, title: str, view: View, commands: list[str]) -> str:
@@ -96,11 +104,11 @@ def _summary(suggestion: Suggestion, namespaces: Mapping[str, View], owners: Map
         Section(title="Input", body=("\n".join(_input(suggestion)),)),
         *([_index("Namespaces", "namespaces", {name: (name, one) for name, one in namespaces.items()})]
           if len(namespaces) > 1 else []),
-        *([_index("Owners", "owners", {folder_of(name): (name, one) for name, one in owners.items()})]
+        *([_index("Owners", "owners", {folder_of(name): (name or "unowned", one) for name, one in owners.items()})]
           if owners else []),
         *risk_sections(view),
         Section(title="Next", body=("\n".join(_next(suggestion)),)),
-        merging(view, _window(suggestion)[1], _commands(suggestion, view, "-A")),
+        merging(view, _window(suggestion)[1], _commands(suggestion, view, _asked_for(suggestion, view))),
     ]  # fmt: skip
     return "\n".join(fitting("Suggested network policies", _head(suggestion), sections, MAX_LINES)) + "\n"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from discovery.app.markdown import Section, Table, safe
 from discovery.app.words import counted
@@ -17,6 +17,8 @@ from discovery.model.workload import EndpointKind, WorkloadRef
 
 if TYPE_CHECKING:
     from discovery.app.proposal import Suggestion
+
+_Item = TypeVar("_Item")
 
 LOW_EVIDENCE_RECORDS = 3
 # More findings than these are told by their kind, with one example each.
@@ -59,24 +61,31 @@ def views_by(suggestion: Suggestion, key: Callable[[WorkloadRef], str]) -> dict[
     """Return the view of each group of workloads that have intents, by the key of the group; an edge between two groups
     is in both.
     """
-    groups = sorted({key(intent.workload) for intent in suggestion.learned.intents})
-    judged: dict[str, list[Judged]] = {group: [] for group in groups}
-    for one in suggestion.learned.judged:
-        for group in {key(ref) for ref in _workloads(one)} & judged.keys():
-            judged[group].append(one)
     names = {str(ref): key(ref) for ref in suggestion.workloads.by_key.values()}
-    found = _findings_of(suggestion)
+    intents = _grouped(suggestion.learned.intents, lambda intent: {key(intent.workload)})
+    judged = _grouped(suggestion.learned.judged, lambda one: {key(ref) for ref in _workloads(one)})
+    closed = _grouped(isolated(suggestion), lambda item: {key(item[0])})
+    found = _grouped(_findings_of(suggestion), lambda one: {names[one.subject]} if one.subject in names else set())
     return {
         group: View(
-            judged=tuple(judged[group]),
-            intents=tuple(intent for intent in suggestion.learned.intents if key(intent.workload) == group),
-            isolated=tuple(item for item in isolated(suggestion) if key(item[0]) == group),
-            findings=tuple(one for one in found if names.get(one.subject) == group),
+            judged=tuple(judged.get(group, ())),
+            intents=tuple(intents[group]),
+            isolated=tuple(closed.get(group, ())),
+            findings=tuple(found.get(group, ())),
             dialects=_dialects(suggestion),
             enforced=suggestion.options.mode is Mode.ENFORCE,
         )
-        for group in groups
+        for group in sorted(intents)
     }
+
+
+def _grouped(items: Iterable[_Item], groups_of: Callable[[_Item], Collection[str]]) -> dict[str, list[_Item]]:
+    """Return the items of each group in their order."""
+    groups: dict[str, list[_Item]] = {}
+    for item in items:
+        for group in groups_of(item):
+            groups.setdefault(group, []).append(item)
+    return groups
 
 
 def _workloads(one: Judged) -> list[WorkloadRef]:

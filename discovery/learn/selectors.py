@@ -87,44 +87,68 @@ def _candidates(workload: WorkloadRef, versions: list[WorkloadVersion]) -> list[
     return sorted((pair for pair in common if is_stable(*pair, workload)), key=_rank)[:MAX_CANDIDATES]
 
 
-def _smallest(candidates: list[tuple[str, str]], others: list[WorkloadVersion], least: int) -> Labels | None:
-    """Return the first smallest set of pairs that none of the others carries, or None."""
-    carries = [{row for row, other in enumerate(others) if pair in set(other.labels.pairs)} for pair in candidates]
-    named = any(key not in VERSION_KEYS for key, _ in candidates)
-    for size in range(least, min(MAX_LABELS, len(candidates)) + 1):
-        for chosen in combinations(range(len(candidates)), size):
-            if chosen and all(candidates[row][0] in VERSION_KEYS for row in chosen) and named:
-                continue  # "version=v2" alone would take in the next thing that calls itself v2
-            left = set(range(len(others)))
-            for row in chosen:
-                left &= carries[row]
-            if not left:
-                return Labels.of(candidates[row] for row in chosen)
-    return None
+class _Namespace:
+    """The versions of all workloads of a namespace by what they carry; a version is named by its row."""
+
+    def __init__(self) -> None:
+        self.versions: list[WorkloadVersion] = []
+        self.rows: dict[WorkloadRef, set[int]] = {}
+        self._by_pair: dict[tuple[str, str], set[int]] = {}
+        self._by_account: dict[str | None, set[int]] = {}
+
+    def add(self, version: WorkloadVersion) -> None:
+        """Add one version."""
+        row = len(self.versions)
+        self.versions.append(version)
+        self.rows.setdefault(version.ref, set()).add(row)
+        self._by_account.setdefault(version.service_account, set()).add(row)
+        for pair in version.labels.pairs:
+            self._by_pair.setdefault(pair, set()).add(row)
+
+    def carrying(self, pairs: Iterable[tuple[str, str]], accounts: Iterable[str | None] | None = None) -> set[int]:
+        """Return the rows that carry all pairs, and one of these service accounts."""
+        sets = [self._by_pair.get(pair, set()) for pair in pairs]
+        if accounts is not None:
+            sets.append(set().union(*(self._by_account.get(account, set()) for account in accounts)))
+        sets.sort(key=len)
+        return sets[0].intersection(*sets[1:]) if sets else set(range(len(self.versions)))
+
+    def smallest(self, workload: WorkloadRef, candidates: list[tuple[str, str]], account: str | None) -> Labels | None:
+        """Return the first smallest set of pairs that no other workload carries, or None; none of another service
+        account, where one is given.
+        """
+        own = self.rows[workload]
+        accounts = None if account is None else (None, account)
+        named = any(key not in VERSION_KEYS for key, _ in candidates)
+        for size in range(account is None, min(MAX_LABELS, len(candidates)) + 1):
+            for chosen in combinations(candidates, size):
+                if chosen and all(key in VERSION_KEYS for key, _ in chosen) and named:
+                    continue  # "version=v2" alone would take in the next thing that calls itself v2
+                if self.carrying(chosen, accounts) <= own:
+                    return Labels.of(chosen)
+        return None
 
 
-def choose(
-    workload: WorkloadRef, own: list[WorkloadVersion], others: list[WorkloadVersion], *, labels_shown: bool = True
-) -> Choice:
-    """Return how one workload is selected. ``others`` are the versions of all other workloads of its namespace.
+def _choose(workload: WorkloadRef, place: _Namespace, *, labels_shown: bool) -> Choice:
+    """Return how one workload is selected.
 
     Where the sources show no labels at all (``labels_shown``), nothing proves that a namespace holds nothing else.
     """
+    own = [place.versions[row] for row in sorted(place.rows[workload])]
     candidates = _candidates(workload, own)
-    labels = _smallest(candidates, others, 1)
+    labels = place.smallest(workload, candidates, None)
     if labels is not None:
         return Choice(workload=workload, selector=_selector(workload, labels), basis=Basis.LABELS)
     accounts = {version.service_account for version in own}
-    if len(accounts) == 1 and (account := next(iter(accounts))) is not None:
-        same = [other for other in others if other.service_account in (None, account)]
-        labels = _smallest(candidates, same, 0)
-        if labels is not None and others:
+    alone = len(place.rows) == 1
+    if len(accounts) == 1 and (account := next(iter(accounts))) is not None and not alone:
+        labels = place.smallest(workload, candidates, account)
+        if labels is not None:
             return Choice(workload=workload, selector=_selector(workload, labels, account), basis=Basis.SERVICE_ACCOUNT)
-    if not others and labels_shown:
+    if alone and labels_shown:
         return Choice(workload=workload, selector=_selector(workload, Labels()), basis=Basis.NAMESPACE)
-    wanted = Labels.of(candidates)
-    confused = sorted({other.ref for other in others if other.labels.matches(wanted)})
-    return Choice(workload=workload, selector=None, confused_with=tuple(confused))
+    confused = {place.versions[row].ref for row in place.carrying(candidates)} - {workload}
+    return Choice(workload=workload, selector=None, confused_with=tuple(sorted(confused)))
 
 
 def _selector(workload: WorkloadRef, labels: Labels, account: str | None = None) -> Selector:
@@ -134,13 +158,12 @@ def _selector(workload: WorkloadRef, labels: Labels, account: str | None = None)
 
 def choose_all(versions: Iterable[WorkloadVersion], *, labels_shown: bool = True) -> Mapping[WorkloadRef, Choice]:
     """Return the choice of every workload, in order."""
-    by_namespace: dict[tuple[str, str], dict[WorkloadRef, list[WorkloadVersion]]] = {}
+    places: dict[tuple[str, str], _Namespace] = {}
     for version in versions:
-        place = by_namespace.setdefault((version.ref.cluster, version.ref.namespace), {})
-        place.setdefault(version.ref, []).append(version)
-    choices: dict[WorkloadRef, Choice] = {}
-    for place in by_namespace.values():
-        for workload, own in place.items():
-            others = [version for ref, found in place.items() if ref != workload for version in found]
-            choices[workload] = choose(workload, own, others, labels_shown=labels_shown)
+        places.setdefault((version.ref.cluster, version.ref.namespace), _Namespace()).add(version)
+    choices = {
+        workload: _choose(workload, place, labels_shown=labels_shown)
+        for place in places.values()
+        for workload in place.rows
+    }
     return dict(sorted(choices.items()))

@@ -54,6 +54,8 @@ _SINCE = {
     (Dialect.CILIUM, "policy-default-local-cluster", "false"): (1, 18),
 }
 _LOCAL_BY_DEFAULT = (1, 19)
+# First release of Calico (open source) with staged policies.
+STAGED_SINCE = (3, 30)
 
 _ITEM = re.compile(r"(?P<name>[a-z]+)=(?P<version>\d{1,4}\.\d{1,4})(\.\d+)?(?P<settings>(;[a-z0-9-]+=[a-z0-9+-]+)*)")
 
@@ -149,13 +151,18 @@ def _check_versions(platform: Platform) -> None:
                 hint=f"add enforcer={enforcer}, or leave the setting out",
             )
     for name, value in platform.settings:
-        since = _SINCE.get((platform.dialect, name, value))
-        if since is not None and platform.version < since:
+        since = _since(platform.dialect, name, value)
+        if platform.version < since:
             first, declared = (".".join(map(str, version)) for version in (since, platform.version))
             raise OptionError(
                 f"{name}={value} needs {platform.dialect} {first} or later, and {declared} is declared",
                 hint="leave the setting out, or declare the version that the cluster runs",
             )
+
+
+def _since(dialect: Dialect, name: str, value: str) -> tuple[int, int]:
+    """Return the first release that has a value of a setting; older ones ignore it."""
+    return _SINCE.get((dialect, name, value), (0, 0))
 
 
 def parse_platforms(items: Iterable[str]) -> dict[Dialect, Platform]:
@@ -189,19 +196,33 @@ def detect_platforms(
             platform = replace(platform, version=version, detected=True)  # noqa: PLW2901 - the same platform, better known
         told = dict(settings.get(dialect.value, {}))
         if dialect is Dialect.KUBERNETES:
-            told = _enforced_by(platform, enforcers, settings)
+            told = _enforced_by(platform, enforcers, settings, versions)
         known = {
             name: value
             for name, value in told.items()
-            if name not in platform.chosen and _is_known(dialect, name, value)
+            if name not in platform.chosen
+            and _is_known(dialect, name, value)
+            and platform.version >= _since(dialect, name, value)
         }
         found[dialect] = replace(platform, settings=tuple(sorted({**dict(platform.settings), **known}.items())))
     return found
 
 
-def _enforced_by(platform: Platform, enforcers: set[str], settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+def _enforced_by(
+    platform: Platform,
+    enforcers: set[str],
+    settings: Mapping[str, Mapping[str, str]],
+    versions: Mapping[str, tuple[int, int]],
+) -> dict[str, str]:
     """Return what an inventory tells of who enforces Kubernetes policies, and of its settings that concern them."""
     told = {"enforcer": next(iter(enforcers))} if len(enforcers) == 1 else {}
     enforcer = platform.setting("enforcer") if "enforcer" in platform.chosen else told.get("enforcer", "strict")
     own = settings.get(enforcer, {})
-    return told | {name: value for name, value in own.items() if _ENFORCER_OF.get(name) == enforcer}
+    if not own:
+        return told
+    version = versions.get(enforcer, ASSUMED_VERSIONS[Dialect(enforcer)])
+    return told | {
+        name: value
+        for name, value in own.items()
+        if _ENFORCER_OF.get(name) == enforcer and version >= _since(Dialect(enforcer), name, value)
+    }

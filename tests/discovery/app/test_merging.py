@@ -13,7 +13,7 @@ from discovery.app.sections import View, whole_view
 from discovery.learn.judge import Judged, Options, Reason, Ruling, judge
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Edge, Establishment, EvidenceClass, Protocol, Verdict
-from discovery.model.intent import Dialect
+from discovery.model.intent import Dialect, Mode
 from discovery.model.platform import parse_platforms
 from tests.discovery.app.suggestions import with_judged
 from tests.discovery.learn.builders import edge, ping, ref
@@ -121,13 +121,40 @@ def test_undecided_traffic_is_never_cut(sample: Suggestion) -> None:
 def test_the_roll_back_names_every_kind_that_was_written() -> None:
     """Of either mode, of one namespace or label where asked for, with the staged kind of Calico."""
     platforms = parse_platforms(["kubernetes=1.31;enforcer=calico"])
-    assert rollback(platforms[Dialect.CILIUM]) == (
+    assert rollback(platforms[Dialect.CILIUM], Mode.MONITOR) == (
         "kubectl delete ciliumnetworkpolicies.cilium.io -A -l app.kubernetes.io/managed-by=policy-discovery"
     )
-    assert rollback(platforms[Dialect.KUBERNETES], "-n shop") == (
-        "kubectl delete networkpolicies.networking.k8s.io,stagedkubernetesnetworkpolicies.projectcalico.org -n shop"
+    assert rollback(platforms[Dialect.KUBERNETES], Mode.MONITOR, ["shop"]) == (
+        "kubectl delete stagedkubernetesnetworkpolicies.projectcalico.org,networkpolicies.networking.k8s.io -n shop"
         " -l app.kubernetes.io/managed-by=policy-discovery"
     )
-    assert rollback(platforms[Dialect.CALICO], "-A", "policy-discovery/owner=a").endswith(
-        " -A -l policy-discovery/owner=a"
+    assert rollback(platforms[Dialect.CALICO], Mode.MONITOR, label="policy-discovery/owner=a") == (
+        "kubectl delete stagednetworkpolicies.projectcalico.org,networkpolicies.projectcalico.org -A"
+        " -l policy-discovery/owner=a"
     )
+
+
+def test_the_roll_back_of_several_namespaces_is_one_command() -> None:
+    """A run that was asked for two namespaces leaves the policies of others alone."""
+    assert rollback(parse_platforms([])[Dialect.CILIUM], Mode.ENFORCE, ["b", "a"], "x=y") == (
+        "for n in a b; do kubectl delete ciliumnetworkpolicies.cilium.io -n $n -l x=y; done"
+    )
+
+
+@pytest.mark.parametrize(
+    ("platform", "mode", "staged"),
+    [
+        ("calico=3.30", Mode.ENFORCE, True),
+        ("calico=3.30;staged=false", Mode.ENFORCE, False),
+        ("calico=3.29", Mode.ENFORCE, False),
+        ("calico=3.30", Mode.MONITOR, True),
+        ("kubernetes=1.31;enforcer=calico", Mode.MONITOR, True),
+        ("kubernetes=1.31;enforcer=calico", Mode.ENFORCE, False),
+        ("kubernetes=1.31;enforcer=cilium", Mode.MONITOR, False),
+        ("cilium=1.18", Mode.MONITOR, False),
+    ],
+)
+def test_the_roll_back_names_no_kind_that_the_cluster_may_lack(platform: str, mode: Mode, staged: bool) -> None:
+    """One kind that the API server does not know fails the whole command."""
+    one = parse_platforms([platform])[Dialect(platform.partition("=")[0])]
+    assert ("staged" in rollback(one, mode)) is staged

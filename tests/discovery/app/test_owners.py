@@ -29,6 +29,13 @@ def test_the_last_line_that_fits_counts(tmp_path: Path) -> None:
     )] == ["@acme/shop", "@acme/payments", "@acme/shop", "storage", "@acme/platform"]  # fmt: skip
 
 
+def test_a_byte_order_mark_is_no_part_of_a_pattern(tmp_path: Path) -> None:
+    """Editors of Windows write one."""
+    path = tmp_path / "OWNERS"
+    path.write_text("shop @acme/shop\n", encoding="utf-8-sig")
+    assert read_owners(path).lines == (("shop", "@acme/shop"),)
+
+
 def test_workloads_without_an_owner_get_no_label(tmp_path: Path) -> None:
     """Only what a line names; the label is what a label value may be."""
     path = tmp_path / "OWNERS"

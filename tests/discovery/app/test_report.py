@@ -60,7 +60,7 @@ def test_the_roll_back_is_one_command_per_dialect_that_was_written(sample: Sugge
     """Exactly the dialects with files, by the label that all files carry."""
     text = summary_markdown(sample)
     for one in sample.rendered:
-        command = rollback(one.platform)
+        command = rollback(one.platform, sample.options.mode)
         assert (command in text) == bool(one.artifacts)
         assert command.endswith("-l app.kubernetes.io/managed-by=policy-discovery")
     assert "kubectl delete" not in summary_markdown(replace(sample, rendered=()))
@@ -250,3 +250,4 @@ def test_owners_have_pages_and_a_label_of_their_own(sample: Suggestion) -> None:
     assert " -A -l policy-discovery/owner=acme-shop\n" in pages["owners/acme-shop.md"]
     assert "kubectl delete" not in pages["owners/unowned.md"]
     assert "[`@acme/shop`](owners/acme-shop.md)" in pages["summary.md"]
+    assert "[`unowned`](owners/unowned.md)" in pages["summary.md"]

@@ -8,12 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.learn.selectors import MAX_CANDIDATES, MAX_LABELS, Basis, choose, choose_all, is_stable
+from discovery.learn.selectors import MAX_CANDIDATES, MAX_LABELS, Basis, Choice, choose_all, is_stable
 from discovery.model.workload import Labels, WorkloadVersion
 from tests.discovery.learn.builders import ref, version
 from tests.strategies import HOSTILE
 
 KEYS = ("app", "tier", "a", "b", "c")
+
+
+def choose(own: list[WorkloadVersion], others: list[WorkloadVersion], *, labels_shown: bool = True) -> Choice:
+    """Return the choice of the one workload of the first versions."""
+    (workload,) = {found.ref for found in own}
+    return choose_all([*own, *others], labels_shown=labels_shown)[workload]
 
 
 def labels() -> st.SearchStrategy[dict[str, str]]:
@@ -119,7 +125,7 @@ def test_workloads_of_another_namespace_do_not_matter(
 def test_volatile_labels_never_select(key: str) -> None:
     """Labels that change with a run, a rollout or a zone are no evidence of what a workload is."""
     assert not is_stable(key, "x", ref("web"))
-    choice = choose(ref("web"), [version("web", {key: "x"})], [version("db", {})])
+    choice = choose([version("web", {key: "x"})], [version("db", {})])
     assert choice.selector is None
 
 
@@ -134,7 +140,7 @@ def test_versions_select_only_where_the_name_carries_them() -> None:
 def test_hostile_labels_never_select(value: str) -> None:
     """What no API server would take as a label never reaches a selector, also not as a version."""
     for key, text, name in (("app", value, "web"), (value, "x", "web"), ("version", value, f"web-{value}")):
-        choice = choose(ref(name), [version(ref(name), {key: text})], [version("db", {})])
+        choice = choose([version(ref(name), {key: text})], [version("db", {})])
         pairs = () if choice.selector is None else choice.selector.labels.pairs
         assert all(_is_label(found) for found in pairs)
 
@@ -150,7 +156,7 @@ def _is_label(pair: tuple[str, str]) -> bool:
 def test_a_label_that_changed_is_not_used() -> None:
     """A label with two values over the versions of one workload selects only some of its pods."""
     own = [version("web", {"app": "web", "track": "a"}), version("web", {"app": "web", "track": "b"})]
-    choice = choose(ref("web"), own, [version("db", {"app": "web"})])
+    choice = choose(own, [version("db", {"app": "web"})])
     assert choice.selector is None
     assert choice.confused_with == (ref("db"),)
 
@@ -158,7 +164,7 @@ def test_a_label_that_changed_is_not_used() -> None:
 def test_names_are_preferred_to_other_labels() -> None:
     """Among equals, the label that names the workload wins."""
     pairs = {"zone": "a", "k8s-app": "web", "app.kubernetes.io/name": "web", "aaa": "b"}
-    choice = choose(ref("web"), [version("web", pairs)], [version("db", {"x": "y"})])
+    choice = choose([version("web", pairs)], [version("db", {"x": "y"})])
     assert choice.selector is not None
     assert choice.selector.labels == Labels.of({"app.kubernetes.io/name": "web"})
 
@@ -166,14 +172,14 @@ def test_names_are_preferred_to_other_labels() -> None:
 def test_the_service_account_tells_apart_what_labels_cannot() -> None:
     """Same labels, other account: selected by account; an unknown account of the other one is not enough."""
     own = [version("web", {"app": "x"}, account="web")]
-    known = choose(ref("web"), own, [version("db", {"app": "x"}, account="db")])
+    known = choose(own, [version("db", {"app": "x"}, account="db")])
     assert (known.basis, known.selector and known.selector.service_account) == (Basis.SERVICE_ACCOUNT, "web")
-    assert choose(ref("web"), own, [version("db", {"app": "x"})]).selector is None
+    assert choose(own, [version("db", {"app": "x"})]).selector is None
 
 
 def test_a_lone_workload_without_labels_is_its_namespace() -> None:
     """Nothing else is there: the whole namespace is the workload, and that is said."""
-    choice = choose(ref("web"), [version("web", {})], [])
+    choice = choose([version("web", {})], [])
     assert choice.basis is Basis.NAMESPACE
     assert choice.selector is not None
     assert (choice.selector.namespace, choice.selector.labels) == ("shop", Labels())
@@ -181,7 +187,7 @@ def test_a_lone_workload_without_labels_is_its_namespace() -> None:
 
 def test_nothing_proves_a_namespace_to_be_a_workload_where_no_labels_are_shown() -> None:
     """A source without labels does not show what else is there: the namespace selects nothing then."""
-    choice = choose(ref("web"), [version("web", {})], [], labels_shown=False)
+    choice = choose([version("web", {})], [], labels_shown=False)
     assert (choice.selector, choice.confused_with) == (None, ())
 
 
@@ -190,4 +196,4 @@ def test_a_pod_with_a_thousand_labels_is_bounded() -> None:
     many = {f"k{number:04}": "v" for number in range(1000)}
     twin = version("db", {key: value for key, value in many.items() if key != "k0999"})
     assert len(many) > MAX_CANDIDATES
-    assert choose(ref("web"), [version("web", many)], [twin]).selector is None
+    assert choose([version("web", many)], [twin]).selector is None

@@ -120,6 +120,17 @@ def test_settings_of_an_inventory_stand_where_nobody_declared_them() -> None:
     assert str(found[Dialect.KUBERNETES]) == "kubernetes 1.31 (assumed)"
 
 
+def test_a_setting_of_a_later_release_is_ignored_by_an_older_one() -> None:
+    """A ConfigMap that was written for a later release says nothing of what this one does."""
+    told = {"cilium": {"policy-cidr-match-mode": "pods", "policy-default-local-cluster": "true"}}
+    for version, known in (((1, 17), ()), ((1, 18), ("local",)), ((1, 20), ("local", "pods"))):
+        found = detect_platforms(parse_platforms([]), {"cilium": version}, told)
+        cilium, kubernetes = found[Dialect.CILIUM], found[Dialect.KUBERNETES]
+        assert (cilium.setting("policy-default-local-cluster") == "true") is ("local" in known)
+        for one in (cilium, kubernetes):
+            assert (one.setting("policy-cidr-match-mode") == "pods") is ("pods" in known)
+
+
 @pytest.mark.parametrize(
     ("item", "local"),
     [
