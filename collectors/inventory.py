@@ -182,23 +182,23 @@ def _versions(pods: Iterable[PodObject], nodes: Iterable[NodeObject]) -> dict[st
 
 
 class _Owners:
-    """Finds the workload behind a pod: the controller at the top of its chain of owners."""
+    """Finds the workload behind a pod: the first of its owners that outlives rollouts and runs. What owns that one (an
+    operator's resource) may own several, a server and its database, that must stay apart; Hubble names workloads so.
+    """
 
     def __init__(self, objects: Objects) -> None:
         """Look owners up in the objects."""
         self._objects = objects
 
     def top(self, kind: str, metadata: Metadata) -> tuple[str, str]:
-        """Return ``(kind, name)`` of the topmost controller of an object: itself when it has none.
+        """Return ``(kind, name)`` of the workload that an object belongs to: itself when nothing owns it.
 
-        A controller of any kind counts (Argo's Rollout, an operator's own), but not the node, which owns static pods,
-        nor one run of what is no CronJob.
+        A pod may be owned by any kind (Argo's Rollout, an operator's own), but not by the node, which owns static pods.
         """
         name = metadata.name
         for _ in range(8):  # a chain that goes on for ever is no chain
             owner = next((one for one in metadata.owner_references if one.controller), None)
-            foreign_run = kind == "Job" and owner is not None and owner.kind != "CronJob"
-            if owner is None or owner.kind == "Node" or foreign_run:
+            if owner is None or owner.kind == "Node" or not _passes(kind, owner.kind):
                 return kind, name
             labels = metadata.labels
             kind, name = owner.kind, owner.name
@@ -218,6 +218,11 @@ class _Owners:
             if kind == "ReplicaSet" and digest and name.endswith(f"-{digest}"):
                 return above, name.removesuffix(f"-{digest}")
         return kind, name
+
+
+def _passes(kind: str, owner: str) -> bool:
+    """Say whether objects of a kind come and go with rollouts or runs of this owner."""
+    return kind in ("Pod", "ReplicaSet", "ReplicationController") or (kind == "Job" and owner == "CronJob")
 
 
 def _pod(one: PodObject, owners: _Owners) -> Pod:

@@ -70,12 +70,19 @@ def test_a_pod_that_is_over_ends_with_its_last_container(tmp_path: Path) -> None
         ([("Node", "worker-1", None)], ("Pod", "web-0")),
         ([("ReplicaSet", "web-6c9f7d8b54", ("Rollout", "web"))], ("Rollout", "web")),
         ([("Job", "web", ("Workflow", "argo"))], ("Job", "web")),
+        ([("StatefulSet", "kafka-broker", ("Kafka", "kafka"))], ("StatefulSet", "kafka-broker")),
+        (
+            [("ReplicaSet", "cd-server-1", ("Deployment", "cd-server")), ("Deployment", "cd-server", ("ArgoCD", "cd"))],
+            ("Deployment", "cd-server"),
+        ),
     ],
 )
 def test_the_workload_of_a_pod_is_the_top_of_its_owners(
     tmp_path: Path, objects: list[tuple[str, str, tuple[str, str] | None]], expected: tuple[str, str]
 ) -> None:
-    """Controllers of any kind count; a ReplicaSet that is not in the file belongs to the Deployment its hash shows."""
+    """Controllers of any kind count, an operator's resource above them does not; a ReplicaSet that is not in the file
+    belongs to the Deployment its hash shows.
+    """
     owner: dict[str, Any] = {"owner": objects[0][:2]} if objects else {}
     pod = pod_of("web-0", labels={"pod-template-hash": "6c9f7d8b54"}, **owner)
     others = [
@@ -167,7 +174,16 @@ def test_the_lowest_version_counts(tmp_path: Path) -> None:
         object_of("Node", name, "", status={"nodeInfo": {"kubeletVersion": version}})
         for name, version in (("a", "v1.33.1-eks-1234"), ("b", "v1.32.9+k3s1"), ("c", "unknown"))
     ]
-    assert read(tmp_path, *nodes).versions == {"kubernetes": (1, 32)}
+    agents = [
+        pod_of(f"cilium-{image}", spec=_agent(image), status={"phase": phase})
+        for image, phase in (("1.18.2", "Running"), ("1.17.9", "Running"), ("1.19.0", "Pending"), ("1.16.1", "Failed"))
+    ]
+    assert read(tmp_path, *nodes, *agents).versions == {"kubernetes": (1, 32), "cilium": (1, 17)}
+
+
+def _agent(version: str) -> dict[str, Any]:
+    """Return the spec of a pod of Cilium's agent."""
+    return {"containers": [{"name": "cilium-agent", "image": f"quay.io/cilium/cilium:v{version}"}]}
 
 
 def test_calls_of_the_api_server(tmp_path: Path) -> None:
@@ -266,9 +282,9 @@ def test_what_tells_when_the_snapshot_was_taken(tmp_path: Path) -> None:
 
 def test_owners_in_a_circle_end(tmp_path: Path) -> None:
     """A hostile file may let objects own each other."""
-    one = object_of("Job", "a", owner=("Job", "b"))
-    other = object_of("Job", "b", owner=("Job", "a"))
-    assert read(tmp_path, one, other, pod_of(owner=("Job", "a"))).pods
+    one = object_of("ReplicaSet", "a", owner=("ReplicaSet", "b"))
+    other = object_of("ReplicaSet", "b", owner=("ReplicaSet", "a"))
+    assert read(tmp_path, one, other, pod_of(owner=("ReplicaSet", "a"))).pods
 
 
 def test_routes_and_schedules_are_read(tmp_path: Path) -> None:
@@ -324,10 +340,14 @@ def test_addresses_of_a_node_are_also_those_of_its_cni(tmp_path: Path) -> None:
         "network.cilium.io/ipv4-cilium-host": "10.0.1.7",
         "node.alpha.kubernetes.io/ttl": "0",
     }
-    addresses = [{"type": "InternalIP", "address": "192.168.0.9"}, {"type": "Hostname", "address": "worker"}]
+    addresses = [
+        {"type": "InternalIP", "address": "192.168.0.9"},
+        {"type": "ExternalIP", "address": "203.0.113.9"},
+        {"type": "Hostname", "address": "worker"},
+    ]
     node = object_of("Node", "worker", status={"addresses": addresses})
     node["metadata"]["annotations"] = annotations
-    assert read(tmp_path, node).nodes[0].addresses == ("192.168.0.9", "10.0.1.7", "10.244.3.1")
+    assert read(tmp_path, node).nodes[0].addresses == ("192.168.0.9", "203.0.113.9", "10.0.1.7", "10.244.3.1")
 
 
 def test_pods_on_the_host_network_are_no_workloads(tmp_path: Path) -> None:
