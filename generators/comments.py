@@ -92,10 +92,10 @@ def peer_name(peer: Peer) -> str:
         return f"external ({_names(peer.names)})" if peer.names else "external, no DNS name seen"
     if isinstance(peer, EntityPeer):
         return peer.entity.value
-    return selector_name(peer.selector)
+    return clean(peer.name, 2 * MAX_NAME) if peer.name else _selector_name(peer.selector)
 
 
-def selector_name(selector: Selector) -> str:
+def _selector_name(selector: Selector) -> str:
     """Return ``namespace/app`` when one label names the application, else the namespace and the labels."""
     namespace = clean(selector.namespace, MAX_NAME)
     pairs = selector.labels.pairs

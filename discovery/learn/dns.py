@@ -14,7 +14,7 @@ from discovery.learn.judge import Judged, Ruling
 from discovery.learn.peers import NodesOf, cluster_of, peer_of
 from discovery.learn.selectors import Choice
 from discovery.model.edge import Protocol
-from discovery.model.intent import Allow, Origin, Peer, WorkloadPeer
+from discovery.model.intent import Allow, Origin, Peer
 from discovery.model.inventory import DeclaredCall
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, WorkloadRef
@@ -66,9 +66,8 @@ def find_resolvers(
                 clients.setdefault((cluster, peer, edge.port), set()).add(str(edge.client))
                 workloads[peer] = edge.server.workload
     for call in declared:
-        selector = choices[call.workload].selector if call.workload in choices else None
-        if selector is not None and call.protocol in _PROTOCOLS:
-            peer = WorkloadPeer(selector=selector)
+        peer = choices[call.workload].peer if call.workload in choices else None
+        if peer is not None and call.protocol in _PROTOCOLS:
             clients.setdefault((call.workload.cluster, peer, call.port), set())
             workloads[peer] = call.workload
     found = [

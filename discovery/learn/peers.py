@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from discovery.learn.selectors import Choice
 from discovery.model.edge import Direction, Edge, Endpoint
-from discovery.model.intent import CidrPeer, EntityPeer, Peer, WorkloadPeer
+from discovery.model.intent import CidrPeer, EntityPeer, Peer
 from discovery.model.mesh import AMBIENT_PROBES
 from discovery.model.workload import EndpointKind, WorkloadRef
 
@@ -150,8 +150,7 @@ def peer_of(
 ) -> Peer | None:
     """Return the peer that names an end, or None when nothing can name it exactly."""
     if end.workload is not None:
-        selector = choices[end.workload].selector
-        return None if selector is None else WorkloadPeer(selector=selector)
+        return choices[end.workload].peer
     if end.kind is EndpointKind.EXTERNAL:
         prefixes = cover(end.addresses) if end.exact else ()
         clients = any("/" in address for address in end.addresses)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
+from discovery.model.intent import WorkloadPeer
 from discovery.model.workload import Labels, Selector, WorkloadRef, WorkloadVersion
 
 PREFERRED_KEYS = (
@@ -64,6 +65,11 @@ class Choice:
     selector: Selector | None
     basis: Basis | None = None
     confused_with: tuple[WorkloadRef, ...] = ()
+
+    @property
+    def peer(self) -> WorkloadPeer | None:
+        """Return the workload as a peer, or None when nothing tells it apart."""
+        return None if self.selector is None else WorkloadPeer(selector=self.selector, name=str(self.workload))
 
 
 def is_stable(key: str, value: str, workload: WorkloadRef) -> bool:

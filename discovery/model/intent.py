@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from discovery.model.edge import Direction, Evidence, Protocol
@@ -37,9 +37,10 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class WorkloadPeer:
-    """Pods that a selector picks."""
+    """Pods that a selector picks. ``name`` says to people which workload they are; it is no part of the meaning."""
 
     selector: Selector
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

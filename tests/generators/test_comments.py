@@ -94,6 +94,13 @@ def test_pods_are_named_by_their_labels(labels: dict[str, str], expected: str) -
     assert peer_name(pods(**labels)) == expected
 
 
+def test_a_workload_is_named_by_itself_where_it_is_known() -> None:
+    """Whatever its selector shows; the name is for people, so that it is no part of what the peer means."""
+    named = replace(pods(tier="db", app="x"), name="data/postgres\n# x")
+    assert peer_name(named) == r"data/postgres\n# x"
+    assert named == pods(tier="db", app="x")
+
+
 def test_entities_and_external_peers_have_names() -> None:
     """External peers show the first DNS names seen, and how many more."""
     assert peer_name(entity(Entity.KUBE_APISERVER)) == "kube-apiserver"
