@@ -226,7 +226,12 @@ def _origins(intents: Iterable[PolicyIntent]) -> str:
 
 def _next(suggestion: Suggestion) -> list[str]:
     """Return the next steps."""
-    if suggestion.options.mode is Mode.MONITOR:
+    if not any(one.artifacts for one in suggestion.rendered):
+        steps = [
+            "Read why above: sections 4 and 6, and what the input does not show.",
+            "Run `discover suggest` again on a longer or fuller export, or with an inventory.",
+        ]
+    elif suggestion.options.mode is Mode.MONITOR:
         steps = [
             "Review the YAML in a pull request; each file says what it does, how to watch it and how to promote it.",
             "Settle section 4: a longer window, an inventory, or a decision. Undecided directions stay open.",

@@ -174,9 +174,9 @@ def _tell(done: Suggestion, output: str) -> None:
     from discovery.model.diagnostics import Level
 
     counts = summary_counts(done)
-    click.echo(f"Read       {counts['flow records']:,} flow records")
+    click.echo(f"Read       {counted(counts['flow records'], 'flow record')}")
     click.echo(
-        f"Learned    {counts['edges learned']:,} edges; {counts['edges for review']:,} for review, "
+        f"Learned    {counted(counts['edges learned'], 'edge')}; {counts['edges for review']:,} for review, "
         f"{counts['edges undecided']:,} undecided"
     )
     for one in done.rendered:
