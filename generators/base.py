@@ -22,6 +22,7 @@ from discovery.model.ports import MIN_PORT, PortSet
 from discovery.model.workload import Entity, Selector, WorkloadRef
 from generators.checks import (
     check_addresses,
+    check_enforcing,
     check_entity,
     check_host,
     check_icmp,
@@ -49,6 +50,7 @@ __all__ = [
     "RuleGroup",
     "Writer",
     "allow_id",
+    "check_enforcing",
     "check_host",
     "chunks",
     "is_label_value",
@@ -402,14 +404,15 @@ class _Sheet:
             )
 
     def _remark_ranges(self, intent: PolicyIntent, needed: Iterable[Allow]) -> None:
-        """Say where a declared range of addresses holds pods and nodes as well as the outside."""
+        """Say where a range, declared or of clients, holds pods and nodes as well as the outside."""
         for allow in needed:
-            declared = isinstance(allow.peer, CidrPeer) and allow.origin is Origin.SERVICE
-            if declared and self.writer.nets_hold_pods and any(map(holds_private, networks((allow.peer,)))):
+            peer = allow.peer
+            ranges = isinstance(peer, CidrPeer) and (peer.clients or allow.origin is Origin.SERVICE)
+            if ranges and self.writer.nets_hold_pods and any(map(holds_private, networks((peer,)))):
                 self._note(
                     Code.RANGE_HOLDS_PODS,
                     Level.WARNING,
-                    f"{intent.direction}: {peer_name(allow.peer)} {content_name(allow)} is written as a range of"
+                    f"{intent.direction}: {peer_name(peer)} {content_name(allow)} is written as a range of"
                     " addresses, which also matches pods and nodes on this platform",
                     "put a policy of the platform's own before it if no pod may call this port",
                 )

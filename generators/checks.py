@@ -97,6 +97,25 @@ def check_entity(writer: Writer, peer: EntityPeer) -> None:
         )
 
 
+def check_enforcing(writer: Writer) -> None:
+    """Raise :class:`Inexpressible` for monitor mode where Cilium isolates everything already, and for enforcing where
+    it enforces nothing.
+    """
+    enforcing = writer.platform.setting("enable-policy")
+    if writer.monitor and enforcing == "always":
+        raise Inexpressible(
+            Code.MONITOR_NOT_INERT,
+            "with enable-policy=always every pod is isolated already: these allows would open traffic at once",
+            "use --mode enforce and review it as what it is: more traffic is let through",
+        )
+    if not writer.monitor and enforcing == "never":
+        raise Inexpressible(
+            Code.NOT_ENFORCED,
+            "with enable-policy=never no policy is enforced",
+            "set enable-policy=default in the agent's configuration first",
+        )
+
+
 def check_host(writer: Writer, intent: PolicyIntent, peer: Peer) -> None:
     """Raise :class:`Inexpressible` for the own node as server where Calico's node drops what its pods send to it."""
     to_host = isinstance(peer, EntityPeer) and peer.entity is Entity.HOST and intent.direction is Direction.EGRESS

@@ -25,6 +25,7 @@ from generators.base import (
     RenderRequest,
     RuleGroup,
     Writer,
+    check_enforcing,
     chunks,
     is_label_value,
     metadata,
@@ -96,19 +97,7 @@ class CiliumWriter(Writer):
         isolated already; refuse to enforce where nothing is enforced.
         """
         super().check_platform()
-        enforcing = self.platform.setting("enable-policy")
-        if self.monitor and enforcing == "always":
-            raise Inexpressible(
-                Code.MONITOR_NOT_INERT,
-                "with enable-policy=always every pod is isolated already: these allows would open traffic at once",
-                "use --mode enforce and review it as what it is: more traffic is let through",
-            )
-        if not self.monitor and enforcing == "never":
-            raise Inexpressible(
-                Code.NOT_ENFORCED,
-                "with enable-policy=never no policy is enforced",
-                "set enable-policy=default in the agent's configuration first",
-            )
+        check_enforcing(self)
         if self.monitor and self.platform.setting("enable-non-default-deny-policies") == "false":
             raise Inexpressible(
                 Code.MONITOR_NOT_INERT,

@@ -26,6 +26,7 @@ from generators.base import (
     RenderRequest,
     RuleGroup,
     Writer,
+    check_enforcing,
     check_host,
     metadata,
     networks,
@@ -92,14 +93,9 @@ class KubernetesWriter(Writer):
         return self.platform.setting("allow-localhost") == "policy"
 
     def check_platform(self) -> None:
-        """Refuse to enforce where nothing is enforced."""
+        """Refuse monitor mode where everything is isolated already, and to enforce where nothing is enforced."""
         super().check_platform()
-        if not self.monitor and self.platform.setting("enable-policy") == "never":
-            raise Inexpressible(
-                Code.NOT_ENFORCED,
-                "with enable-policy=never no policy is enforced",
-                "set enable-policy=default in the agent's configuration first",
-            )
+        check_enforcing(self)
 
     def check_peer(self, intent: PolicyIntent, peer: Peer) -> None:
         """Refuse the own node where it drops what its pods send."""

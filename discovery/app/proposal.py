@@ -23,6 +23,7 @@ from discovery.flows.declared import (
     declared_runs,
     gone,
     mesh_signs,
+    unshown_namespaces,
 )
 from discovery.flows.workloads import Workloads
 from discovery.learn.intents import Learned, Subjects, Told, learn
@@ -236,6 +237,18 @@ def _cautions(
         )
         for ref in sorted(_gone(evidence))
     ]
+    if evidence.inventory is not None:
+        found += [
+            Diagnostic(
+                code="namespace-unshown",
+                level=Level.WARNING,
+                subject=namespace,
+                message="the inventory shows no pod and no controller of this namespace: nobody knows whether its "
+                "workloads are still there, so they keep their rules",
+                hint="make the inventory with --all-namespaces",
+            )
+            for namespace in unshown_namespaces(evidence.inventory, evidence.workloads.versions)
+        ]
     if options.mode is Mode.ENFORCE:
         if evidence.inventory is None or not evidence.inventory.tells_calls:
             found.append(

@@ -20,6 +20,7 @@ from discovery.model.inventory import (
     UnresolvedCall,
 )
 from discovery.model.mesh import Mesh, MeshSign, mesh_of_labels
+from discovery.model.networks import is_private
 from discovery.model.workload import WorkloadRef, WorkloadVersion
 
 DNS_PORT = 53
@@ -38,13 +39,19 @@ def declared_calls(
 
 
 class _Called:
-    """Follows calls of the API server to pods."""
+    """Follows calls of the API server to pods. What ends at none, and at no node, may end at pods that the inventory
+    lacks: then it is kept as unresolved, never dropped.
+    """
 
     def __init__(self, inventory: Inventory, ref_of: Mapping[int, WorkloadRef]) -> None:
         """Index Services by name and address, and pods by address."""
         self._inventory = inventory
         self._members = _Members(inventory, ref_of)
         self._pods = pods_by_address(inventory)
+        self._on_nodes = SelectedPods(
+            [*(pod for pod in inventory.pods if pod.host_network), *(t for t in inventory.templates if t.host_network)]
+        )
+        self._nodes = {*inventory.node_addresses, *inventory.api_servers}
         self._services = {(service.namespace, service.name): service for service in inventory.services}
         self._by_address = {address: service for service in inventory.services for address in service.addresses}
         self.found: set[DeclaredCall] = set()
@@ -58,27 +65,37 @@ class _Called:
         if service is not None:
             self._of_service(call, service)
         elif call.address:
-            self._at_address(call, call.address, call.port)  # of nothing in the cluster: somebody else's
+            self._is_at(call, call.address, call.port)  # of nothing in the cluster: somebody else's
         else:
             self._leave(call, None, call.namespace, f"Service {call.namespace}/{call.service} is not in the inventory")
 
     def _of_service(self, call: Call, service: Service) -> None:
         """Follow a call of a Service: to the pods that it selects, or to those that its EndpointSlices name."""
         ports = [one for one in service.ports if one.number == call.port]
-        named = {port.name for port in ports}
+        told = f"Service {service.namespace}/{service.name}"
         if service.selector is None:
-            for address, name, number in service.backends:
-                if name in named or not ports:
-                    self._at_address(call, address, number)
+            self._of_backends(call, service, {port.name for port in ports})
             return
+        if not self._members.of(service) and not self._on_nodes.of(service):
+            self._leave(call, None, service.namespace, f"no pod that {told} selects is in the inventory")
         reached = set(self._members.at(call.declared_by, service, ports, Opener.API_SERVER))
         self.found |= reached
         for workload in self._members.of(service) - {one.workload for one in reached}:
-            why = f"port {call.port} of Service {service.namespace}/{service.name} is none of its pods' that is known"
+            why = f"port {call.port} of {told} is none of its pods' that is known"
             self._leave(call, workload, service.namespace, why)
 
-    def _at_address(self, call: Call, address: str, port: int) -> None:
-        """Follow a call to an address: a pod's, or nothing of the cluster's network."""
+    def _of_backends(self, call: Call, service: Service, names: set[str]) -> None:
+        """Follow a call to the addresses that the EndpointSlices of a Service name: a public one is no pod's."""
+        told = f"Service {service.namespace}/{service.name}"
+        backends = [(address, number) for address, name, number in service.backends if name in names or not names]
+        if not backends:
+            self._leave(call, None, service.namespace, f"no address behind {told} is in the inventory")
+        for address, number in backends:
+            if not self._is_at(call, address, number) and address not in self._nodes and is_private(address):
+                self._leave(call, None, service.namespace, f"{address} behind {told} is no pod's that is known")
+
+    def _is_at(self, call: Call, address: str, port: int) -> bool:
+        """Keep a call to the address of a pod, and say whether it is one."""
         pod = self._pods.get(address)
         workload = self._members.ref(pod) if pod is not None else None
         if workload is not None:
@@ -87,6 +104,7 @@ class _Called:
                     workload=workload, protocol="TCP", port=port, declared_by=call.declared_by, opener=Opener.API_SERVER
                 )
             )
+        return workload is not None
 
     def _leave(self, call: Call, workload: WorkloadRef | None, namespace: str, why: str) -> None:
         """Keep a call that ends nobody knows where."""
@@ -239,7 +257,7 @@ def gone(inventory: Inventory, versions: Iterable[WorkloadVersion]) -> frozenset
     """
     live = [one for one in inventory.members if not isinstance(one, Pod) or one.ended is None]
     here = {(info.namespace, info.workload_name) for info in (endpoint_of(one, inventory) for one in live)}
-    told = {one.namespace for one in inventory.members} | (set(inventory.namespaces) if inventory.pods else set())
+    told = {one.namespace for one in inventory.members}
     index = SelectedPods(live)
     by_ref: dict[WorkloadRef, list[WorkloadVersion]] = {}
     for version in versions:
@@ -253,6 +271,13 @@ def gone(inventory: Inventory, versions: Iterable[WorkloadVersion]) -> frozenset
         return _tells(inventory, ref.kind) and not late and not alike
 
     return frozenset(ref for ref in by_ref if is_gone(ref))
+
+
+def unshown_namespaces(inventory: Inventory, versions: Iterable[WorkloadVersion]) -> tuple[str, ...]:
+    """Return the namespaces with traffic of which an inventory shows neither pods nor controllers."""
+    shown = {pod.namespace for pod in inventory.pods} | {template.namespace for template in inventory.templates}
+    seen = {version.ref.namespace for version in versions if version.ref.cluster == inventory.cluster}
+    return tuple(sorted(seen - shown))
 
 
 def _tells(inventory: Inventory, kind: str) -> bool:

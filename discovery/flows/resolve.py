@@ -232,7 +232,7 @@ class _Places:
                 workloads.setdefault((*owner, number), []).append(member)
             elif isinstance(member, Pod):
                 for node in member.addresses:
-                    yield EndpointKind.REMOTE_NODE, number, member.created, None, node
+                    yield from _at_node(number, member.created, node)
         for (_, _, number), members in workloads.items():
             newest = max(members, key=lambda one: (isinstance(one, Pod), one.created, one.name))
             since = min(member.created for member in members)
@@ -249,9 +249,16 @@ class _Places:
                 yield EndpointKind.KUBE_APISERVER, number, 0, None, target
             elif pod is not None:
                 yield EndpointKind.WORKLOAD, number, pod.created, endpoint_of(pod, self._inventory).identity, None
+            elif target in self._nodes:
+                yield from _at_node(number, 0, target)
             else:
-                kind = EndpointKind.REMOTE_NODE if target in self._nodes else EndpointKind.EXTERNAL
-                yield kind, number, 0, None, target
+                yield EndpointKind.EXTERNAL, number, 0, None, target
+
+
+def _at_node(port: int, since: int, address: str) -> Iterable[_Place]:
+    """Yield what a node behind a Service is to pods: their own to those that run there, another one to the rest."""
+    for kind in (EndpointKind.HOST, EndpointKind.REMOTE_NODE):
+        yield kind, port, since, None, address
 
 
 def _owner(member: Pod | Template) -> tuple[str, str]:

@@ -171,21 +171,31 @@ def read_workloads(files: Iterable[str], inventory: Inventory | None = None) -> 
         seen = table.to_pylist()
     if inventory is None:
         return unify(seen)
-    return _without_partial_views(unify([*seen, *workload_rows_of(inventory)]), inventory)
+    shown = frozenset(key for row in seen for key, _ in row["labels"] or ())
+    return _without_partial_views(unify([*seen, *workload_rows_of(inventory)]), inventory, shown)
 
 
-def _without_partial_views(workloads: Workloads, inventory: Inventory) -> Workloads:
-    """Drop versions that carry a part of the labels of a version that the inventory proves."""
+def _without_partial_views(workloads: Workloads, inventory: Inventory, shown: frozenset[str]) -> Workloads:
+    """Drop versions that carry a part of the labels of a version that the inventory proves, where the rest has keys
+    that the flows never show (``shown`` are those that they do): a view without a key that is shown elsewhere is of a
+    time at which the pods did not carry it.
+    """
     infos = [endpoint_of(one, inventory) for one in inventory.members]
     proven: dict[tuple[str, str], set[Labels]] = {}
     for info in infos:
         proven.setdefault((info.namespace, info.workload_name), set()).add(Labels.of(info.labels))
 
     def partial(version: WorkloadVersion) -> bool:
+        own = version.labels
         whole = proven.get((version.ref.namespace, version.ref.name), set())
-        return version.ref.cluster == inventory.cluster and any(
-            labels != version.labels and labels.matches(version.labels) for labels in whole
-        )
+        if version.ref.cluster != inventory.cluster or own in whole:
+            return False
+        return any(labels.matches(own) and (not own.pairs or shown.isdisjoint(_keys(labels, own))) for labels in whole)
 
     kept = tuple(version for version in workloads.versions if not partial(version))
     return Workloads(ref_of=workloads.ref_of, versions=kept)
+
+
+def _keys(labels: Labels, part: Labels) -> set[str]:
+    """Return the keys of labels that a part of them lacks."""
+    return {key for key, _ in labels.pairs} - {key for key, _ in part.pairs}

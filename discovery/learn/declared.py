@@ -14,11 +14,13 @@ from dataclasses import replace
 from discovery.learn.judge import Judged, Ruling
 from discovery.learn.peers import NodesOf, cluster_of
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Direction, Edge, Protocol
+from discovery.model.edge import Direction, Edge, Protocol, Verdict
 from discovery.model.intent import Allow, EntityPeer, Origin, PolicyIntent
 from discovery.model.inventory import DeclaredCall, DeclaredRun, Opener, UnresolvedCall
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity, WorkloadRef
+
+_DELIVERED = (Verdict.ACCEPTED, Verdict.AUDIT, Verdict.UNKNOWN)
 
 
 def api_servers_of(judged: Iterable[Judged], addresses: NodesOf) -> dict[str, EntityPeer]:
@@ -125,12 +127,12 @@ def unseen_routes(
     gateways: frozenset[WorkloadRef],
     probes: Mapping[WorkloadRef, frozenset[int]],
 ) -> list[Diagnostic]:
-    """Return a finding per workload and port that a route leads to and no learned edge reaches, from where the route
+    """Return a finding per workload and port that a route leads to and no delivered edge reaches, from where the route
     comes. ``gateways`` are the workloads that take clients from outside; ``probes`` the ports that a kubelet probes.
     """
     seen = {
         (edge.server.workload, edge.protocol, edge.port, opener)
-        for edge in (one.edge for one in judged if one.ruling is Ruling.LEARN)
+        for edge in (one.edge for one in judged if one.edge.verdict in _DELIVERED)
         for opener in _openers(edge, gateways, probes)
     }
     return [

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_network
 
+from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, PolicyIntent
 from discovery.model.inventory import DeclaredExposure, ExposureKind
@@ -83,7 +84,9 @@ def _with_nodes(
     peers = [allow.peer for allow in intent.allows if _on_port(allow, one)]
     entities = {peer.entity: peer.addresses for peer in peers if isinstance(peer, EntityPeer)}
     by_host = Entity.HOST in entities and one.port not in probes
-    forwarded = by_host or Entity.REMOTE_NODE in entities or any(isinstance(peer, CidrPeer) for peer in peers)
+    # A node that runs the API server is that to Cilium, and forwards like any other.
+    by_node = by_host or not entities.keys().isdisjoint((Entity.REMOTE_NODE, Entity.KUBE_APISERVER))
+    forwarded = by_node or any(isinstance(peer, CidrPeer) for peer in peers)
     if one.exposure.local or not forwarded:
         return intent
     added = Allow(
@@ -94,6 +97,32 @@ def _with_nodes(
         reason=f"{one.declared_by} with externalTrafficPolicy Cluster: any node forwards its clients",
     )
     return intent if added in intent.allows else replace(intent, allows=(*intent.allows, added))
+
+
+def by_nodes_alone(intent: PolicyIntent, exposures: Iterable[DeclaredExposure]) -> list[Diagnostic]:
+    """Return a finding per exposed port whose clients came by nodes alone. kube-proxy translates those of the pod's own
+    node, too; Cilium in its place does not, and they keep their addresses (Cilium documentation, "Kubernetes Without
+    kube-proxy", client source IP preservation).
+    """
+    if intent.direction is not Direction.INGRESS or not intent.isolate:
+        return []
+    found = []
+    for one in sorted(exposure for exposure in exposures if exposure.workload == intent.workload):
+        peers = [allow.peer for allow in intent.allows if _on_port(allow, one)]
+        forwarded = any(isinstance(peer, EntityPeer) and peer.entity is Entity.REMOTE_NODE for peer in peers)
+        if forwarded and not one.exposure.local and not any(isinstance(peer, CidrPeer) for peer in peers):
+            found.append(
+                Diagnostic(
+                    code="clients-by-nodes",
+                    level=Level.WARNING,
+                    subject=str(intent.workload),
+                    message=f"clients of {one.declared_by} came to {one.protocol}/{one.port} by other nodes alone: with"
+                    " Cilium in the place of kube-proxy, those that enter at the pod's own node keep their address and"
+                    " would be denied",
+                    hint="learn from a longer window, or allow the addresses of its clients in a policy of your own",
+                )
+            )
+    return found
 
 
 def _is_private(allow: Allow) -> bool:

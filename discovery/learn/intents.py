@@ -17,7 +17,7 @@ from discovery.learn.declared import (
     with_calls,
 )
 from discovery.learn.dns import RESOLVERS, Resolver, dns_additions, find_resolvers
-from discovery.learn.exposed import with_exposed
+from discovery.learn.exposed import by_nodes_alone, with_exposed
 from discovery.learn.externals import metadata_peers, private_externals
 from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
@@ -144,6 +144,8 @@ def learn(
     intents, filtered = without_tcp(intents, judged)
     diagnostics += filtered
     diagnostics += [*private_externals(intents), *metadata_peers(intents)]
+    exposures = _by_workload(told.exposures)
+    diagnostics += [one for intent in intents for one in by_nodes_alone(intent, exposures.get(intent.workload, ()))]
     return Learned(
         intents=tuple(intents),
         judged=judged,
@@ -204,11 +206,12 @@ def without_tcp(intents: list[PolicyIntent], judged: tuple[Judged, ...]) -> tupl
 
 
 def _unseen(told: Told, subjects: Subjects, judged: tuple[Judged, ...]) -> list[Diagnostic]:
-    """Return what objects declare of subjects and no learned edge shows."""
+    """Return what objects declare of subjects, and of the platform, and no learned edge shows."""
     gateways = frozenset(one.workload for one in told.exposures)
+    everyone = replace(subjects, include_system=True)  # a cut webhook of the platform stops all others
     return [
         *unresolved_calls(told.unresolved),
-        *unseen_calls((call for call in told.calls if subjects.take(call.workload)), judged),
+        *unseen_calls((call for call in told.calls if everyone.take(call.workload)), judged),
         *unseen_routes((one for one in _leading(told) if subjects.take(one.workload)), judged, gateways, told.probes),
         *unseen_runs((run for run in told.runs if subjects.take(run.workload)), judged),
     ]

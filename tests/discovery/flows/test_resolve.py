@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from discovery.flows.resolve import (
     undisputed,
     workload_rows_of,
 )
+from discovery.flows.schema import WORKLOADS
 from discovery.flows.workloads import read_workloads
 from discovery.model.inventory import Inventory, NamedPort, Node
 from discovery.model.workload import Labels
@@ -174,33 +177,51 @@ def test_the_api_server_and_services_without_a_selector(tmp_path: Path) -> None:
 
 
 def test_backends_exist_from_their_pods_on() -> None:
-    """A Service stands for a pod from the creation of both on, and for the node of a host-network pod."""
+    """A Service stands for a pod from the creation of both on, and for the node of a host-network pod, which is the own
+    node of pods there.
+    """
     young = pod_of(since=START)
     host = pod_of("agent", "192.168.0.9", labels=Labels.of({"app": "cart"}), host_network=True)
     found = backends(Inventory(cluster="default", pods=(young, host), services=(service_of(port_of(8_080)),)))
     assert sorted((one.kind, one.valid_from, one.target_address) for one in found) == [
+        ("host", us_of(START - _DAY), "192.168.0.9"),
         ("remote-node", us_of(START - _DAY), "192.168.0.9"),
         ("workload", us_of(START), None),
     ]
 
 
-def test_the_inventory_knows_labels_better_than_a_partial_view(tmp_path: Path) -> None:
-    """A sighting with fewer labels is no version of its own; one with another value is history."""
+@pytest.mark.parametrize(
+    ("seen", "template", "expected"),
+    [
+        ([{"app": "cart"}], None, [{"app": "cart", "tier": "backend"}]),
+        ([{}, {"app": "cart", "tier": "backend"}], None, [{"app": "cart", "tier": "backend"}]),
+        (
+            [{"app": "cart"}, {"app": "cart", "tier": "backend"}], None,
+            [{"app": "cart"}, {"app": "cart", "tier": "backend"}],
+        ),
+        ([{"app": "cart"}, {"tier": "x"}], None, [{"app": "cart"}, {"app": "cart", "tier": "backend"}, {"tier": "x"}]),
+        ([{"app": "cart"}], {"app": "cart"}, [{"app": "cart"}, {"app": "cart", "tier": "backend"}]),
+        (
+            [{"app": "cart", "tier": "other"}], None,
+            [{"app": "cart", "tier": "backend"}, {"app": "cart", "tier": "other"}],
+        ),
+    ],
+    ids=["a-key-never-shown", "no-labels-at-all", "added-live", "shown-elsewhere", "by-its-template", "another-value"],
+)  # fmt: skip
+def test_the_inventory_knows_labels_better_than_a_partial_view(
+    tmp_path: Path, seen: list[dict[str, str]], template: dict[str, str] | None, expected: list[dict[str, str]]
+) -> None:
+    """A sighting without keys that the flows never show is no version of its own; one without a key that they do show
+    is of a time before that label, and a template proves its own.
+    """
+    lake = Inventory(cluster="default", pods=tuple(pod_of(labels=Labels.of(labels)) for labels in seen))
     whole = pod_of(labels=Labels.of({"app": "cart", "tier": "backend"}))
-    seen = pod_of(labels=Labels.of({"app": "cart"}))
-    relabelled = pod_of(labels=Labels.of({"app": "cart", "tier": "other"}))
-    lake = Inventory(cluster="default", pods=(seen, relabelled))
-    inventory = Inventory(cluster="default", pods=(whole,))
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from discovery.flows.schema import WORKLOADS
-
+    made = () if template is None else (template_of(labels=Labels.of(template)),)
+    inventory = Inventory(cluster="default", pods=(whole,), templates=made)
     rows = [{**one, "valid_from": START, "valid_to": START, "ingest_id": "x"} for one in workload_rows_of(lake)]
     pq.write_table(pa.Table.from_pylist(rows, schema=WORKLOADS), tmp_path / "w.parquet")
     versions = read_workloads([str(tmp_path / "w.parquet")], inventory).versions
-    assert {version.labels.get("tier") for version in versions} == {"backend", "other"}
-    assert len(read_workloads([str(tmp_path / "w.parquet")]).versions) == 2
+    assert sorted((version.labels.as_dict() for version in versions), key=str) == sorted(expected, key=str)
 
 
 def test_times_are_utc() -> None:
@@ -301,7 +322,7 @@ def test_endpoints_of_a_service_without_a_selector_may_be_pods() -> None:
     node = Node(name="n", addresses=("192.168.0.9",), created=1)
     found = backends(Inventory(cluster="default", pods=(pod_of(),), nodes=(node,), services=(service,)))
     assert sorted((one.kind, one.target_address) for one in found if one.target_address) == [
-        ("external", "203.0.113.5"), ("remote-node", "192.168.0.9"),
+        ("external", "203.0.113.5"), ("host", "192.168.0.9"), ("remote-node", "192.168.0.9"),
     ]  # fmt: skip
     assert [one.kind for one in found if one.identity is not None] == ["workload"]
 
