@@ -332,6 +332,27 @@ def test_a_source_range_that_is_none_is_an_error(tmp_path: Path) -> None:
         read(tmp_path, object_of("Service", "web", spec=spec))
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "network.cilium.io/ipv4-cilium-host",
+        "network.cilium.io/ipv6-cilium-host",
+        "projectcalico.org/IPv4Address",
+        "projectcalico.org/IPv4IPIPTunnelAddr",
+        "projectcalico.org/IPv4VXLANTunnelAddr",
+        "projectcalico.org/IPv4WireguardInterfaceAddr",
+        "projectcalico.org/IPv6Address",
+        "projectcalico.org/IPv6VXLANTunnelAddr",
+        "projectcalico.org/IPv6WireguardInterfaceAddr",
+    ],
+)
+def test_each_annotation_with_an_address_of_a_node_counts(tmp_path: Path, key: str) -> None:
+    """Tunnels, routers and WireGuard of both CNIs and families; a prefix length is no part of the address."""
+    node = object_of("Node", "worker")
+    node["metadata"]["annotations"] = {key: "2001:db8::7/64" if "6" in key else "192.0.2.7/24"}
+    assert read(tmp_path, node).nodes[0].addresses == ("2001:db8::7" if "6" in key else "192.0.2.7",)
+
+
 def test_addresses_of_a_node_are_also_those_of_its_cni(tmp_path: Path) -> None:
     """Traffic of a node may come from the tunnel or the router of its CNI; other annotations say nothing."""
     annotations = {

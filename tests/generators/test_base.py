@@ -255,3 +255,14 @@ def test_a_declared_range_that_holds_pods_is_said(platform: str, prefix: str, ex
     found = render(asked(platform, Mode.ENFORCE, intent(Direction.INGRESS, clients)))
     assert len(found.artifacts) == 1
     assert ("range-holds-pods" in [one.code for one in found.diagnostics]) is expected
+
+
+@pytest.mark.parametrize(
+    ("clients", "prefix"), [(True, "10.0.0.0/24"), (False, "10.0.0.0/24"), (True, "203.0.113.0/24")]
+)
+def test_prefixes_that_stand_for_clients_may_hold_pods(clients: bool, prefix: str) -> None:
+    """The /24 of a private client holds its neighbours; an address that was seen is that one alone."""
+    peer = CidrPeer(prefixes=(prefix,), clients=clients)
+    found = render(asked("calico=3.30", Mode.ENFORCE, intent(Direction.INGRESS, observed(peer, 443))))
+    expected = clients and prefix.startswith("10.")
+    assert ("range-holds-pods" in [one.code for one in found.diagnostics]) is expected

@@ -31,6 +31,7 @@ def test_networks_are_canonical_and_in_order() -> None:
     [
         (ON_CILIUM, Direction.INGRESS, Entity.HOST, []),
         (f"{ON_CILIUM};allow-localhost=policy", Direction.INGRESS, Entity.HOST, ["entity-inexpressible"]),
+        (f"{ON_CILIUM};enable-policy=always", Direction.INGRESS, Entity.HOST, []),
         (f"{ON_CILIUM};enable-policy=never", Direction.INGRESS, Entity.HOST, ["not-enforced"]),
         (ON_CILIUM, Direction.EGRESS, Entity.REMOTE_NODE, ["entity-inexpressible"]),
         (f"{ON_CILIUM};policy-cidr-match-mode=nodes", Direction.EGRESS, Entity.REMOTE_NODE, []),
@@ -45,3 +46,13 @@ def test_settings_of_the_enforcer_concern_kubernetes_policies_too(
     found = render(request(platform, Mode.ENFORCE, intent(direction, observed(entity(name, "10.0.0.1"), 8080))))
     assert [one.code for one in found.diagnostics if one.level == "error"] == expected
     assert bool(found.artifacts) is not bool(expected)
+
+
+@pytest.mark.parametrize("platform", ["cilium=1.18", ON_CILIUM])
+def test_where_all_pods_are_isolated_monitor_files_would_open_traffic(platform: str) -> None:
+    """Of both kinds that Cilium enforces: there is nothing to be watched."""
+    asked = request(
+        f"{platform};enable-policy=always", Mode.MONITOR, intent(Direction.INGRESS, observed(pods(app="x"), 8080))
+    )
+    found = render(asked)
+    assert ([one.code for one in found.diagnostics], found.artifacts) == (["monitor-not-inert"], ())

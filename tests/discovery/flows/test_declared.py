@@ -15,6 +15,7 @@ from discovery.flows.declared import (
     declared_runs,
     gone,
     mesh_signs,
+    unshown_namespaces,
 )
 from discovery.flows.resolve import workload_rows_of
 from discovery.flows.workloads import unify
@@ -24,6 +25,7 @@ from discovery.model.inventory import (
     ExposureKind,
     Inventory,
     NamedPort,
+    Node,
     Opener,
     Pod,
     Route,
@@ -37,6 +39,8 @@ from tests.discovery.flows.objects import pod_of, port_of, service_of, template_
 from tests.flows_factory import START
 
 _NAMED = {"namespace": "shop", "service": "cart"}
+_NOWHERE = "no address behind Service shop/cart is in the inventory"
+_NO_POD = "10.0.0.7 behind Service shop/cart is no pod's that is known"
 AMBIENT = {"istio.io/dataplane-mode": "ambient"}
 
 
@@ -106,6 +110,35 @@ def test_calls_without_a_selector_to_follow(call: dict[str, Any], service: dict[
     assert unresolved == ()
 
 
+@pytest.mark.parametrize(
+    ("changes", "service", "why"),
+    [
+        ({"pods": ()}, {}, "no pod that Service shop/cart selects is in the inventory"),
+        ({"pods": (pod_of("other"),)}, {}, "no pod that Service shop/cart selects is in the inventory"),
+        ({"pods": (pod_of(host_network=True),)}, {}, None),
+        ({"pods": (), "templates": (template_of(host_network=True),)}, {}, None),
+        ({}, {"selector": None}, _NOWHERE),
+        ({}, {"selector": None, "backends": (("10.0.0.2", "metrics", 1),)}, _NOWHERE),
+        ({}, {"selector": None, "backends": (("10.0.0.7", "http", 1),)}, _NO_POD),
+        ({}, {"selector": None, "backends": (("192.168.0.9", "http", 1),)}, None),
+        ({}, {"selector": None, "backends": (("203.0.113.9", "http", 1),)}, None),
+    ],
+)  # fmt: skip
+def test_a_call_that_ends_at_no_known_pod_is_kept(
+    changes: dict[str, Any], service: dict[str, Any], why: str | None
+) -> None:
+    """It may end at any pod of the namespace that the inventory lacks; not where nodes or others outside serve it."""
+    told = Call(declared_by="x", namespace="shop", service="cart", port=443)
+    whole: dict[str, Any] = {
+        "cluster": "default", "pods": (pod_of(),), "services": (service_of(port_of(8080, 443), **service),),
+        "nodes": (Node(name="n", addresses=("192.168.0.9",), created=1),), "calls": (told,),
+    }  # fmt: skip
+    inventory = Inventory(**{**whole, **changes})
+    calls, unresolved = declared_calls(inventory, unify(workload_rows_of(inventory)).ref_of)
+    assert calls == ()
+    assert [(one.namespace, one.workload, one.why) for one in unresolved] == ([("shop", None, why)] if why else [])
+
+
 def _version(name: str, namespace: str = "shop", **changes: Any) -> WorkloadVersion:
     """Return what flows showed of a workload of unknown kind."""
     cluster, kind = changes.pop("cluster", "default"), changes.pop("kind", "")
@@ -114,6 +147,16 @@ def _version(name: str, namespace: str = "shop", **changes: Any) -> WorkloadVers
         labels=Labels.of(changes.pop("labels", {"app": name})), service_account=None, namespace_labels=Labels(),
         valid_from=1, valid_to=changes.pop("valid_to", 2),
     )  # fmt: skip
+
+
+def test_a_namespace_of_which_nothing_is_shown_says_nothing_of_its_workloads() -> None:
+    """Whoever may list namespaces may not list the pods of each: nothing there is gone, and that is said."""
+    shown = _snapshot(namespaces={"shop": Labels(), "pay": Labels()})
+    versions = [_version("old", "pay"), _version("old"), _version("x", "far", cluster="west")]
+    assert {str(ref) for ref in gone(shown, versions)} == {"shop/old"}
+    assert unshown_namespaces(shown, versions) == ("pay",)
+    with_agent = _snapshot(pods=(pod_of(), pod_of("agent", namespace="pay", host_network=True)))
+    assert unshown_namespaces(with_agent, versions) == ()
 
 
 def _snapshot(**changes: Any) -> Inventory:

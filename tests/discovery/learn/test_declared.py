@@ -152,6 +152,20 @@ def test_a_route_is_seen_by_who_comes_that_way(client: Endpoint, port: int, open
         assert all(f"Ingress shop/x leads to TCP/{port}" in one.message for one in found)
 
 
+@pytest.mark.parametrize(
+    ("verdict", "seen"),
+    [(Verdict.ACCEPTED, True), (Verdict.AUDIT, True), (Verdict.UNKNOWN, True), (Verdict.DENIED, False)],
+)
+def test_a_route_is_seen_whatever_was_learned_of_it(verdict: Verdict, seen: bool) -> None:
+    """What was delivered came that way, though it is reviewed, or has too many clients to name; what was denied did
+    not.
+    """
+    client = Endpoint(kind=EndpointKind.WORKLOAD, workload=replace(HOOK, name="x"))
+    one = judge(edge(client, Endpoint(kind=EndpointKind.WORKLOAD, workload=HOOK), 8080, verdict=verdict), Options())
+    told = DeclaredCall(workload=HOOK, protocol="TCP", port=8080, declared_by="x", opener=Opener.WORKLOAD)
+    assert (unseen_routes([told], [one], frozenset(), {}) == []) is seen
+
+
 def test_unseen_runs_are_listed() -> None:
     """A CronJob with any traffic in the window ran; one without did not."""
     run = DeclaredRun(workload=HOOK, schedule="0 3 * * *")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from discovery.learn.exposed import with_exposed
+from discovery.learn.exposed import by_nodes_alone, with_exposed
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, Peer, PolicyIntent
 from discovery.model.inventory import DeclaredExposure, Exposure, ExposureKind
@@ -19,6 +19,7 @@ NODES = ("192.168.56.11", "192.168.56.12")
 SEEN = CidrPeer(prefixes=("203.0.113.0/24",), clients=True)
 REMOTE = EntityPeer(entity=Entity.REMOTE_NODE, addresses=("192.168.56.11",))
 HOST = EntityPeer(entity=Entity.HOST)
+API_SERVER = EntityPeer(entity=Entity.KUBE_APISERVER, addresses=("192.168.56.10",))
 PROBES = frozenset({9090})
 
 
@@ -60,6 +61,7 @@ def test_any_node_forwards_where_one_did() -> None:
     added = (EntityPeer(entity=Entity.REMOTE_NODE, addresses=NODES), Origin.SERVICE, why)
     assert told(ingress(allow(HOST)), one) == [(HOST, Origin.OBSERVED, None), added]
     assert told(ingress(allow(SEEN)), one) == [(SEEN, Origin.OBSERVED, None), added]
+    assert told(ingress(allow(API_SERVER)), one) == [(API_SERVER, Origin.OBSERVED, None), added]
 
 
 def test_where_nodes_were_seen_it_is_said_who_comes_through_them() -> None:
@@ -145,3 +147,22 @@ def test_a_load_balancer_of_a_private_network_opens_nothing_to_anywhere() -> Non
     private = CidrPeer(prefixes=("10.50.3.0/24",), clients=True)
     for peer, one in ((SEEN, internal), (private, public)):
         assert with_exposed(ingress(allow(peer)), (one,), NODES, PROBES) == ingress(allow(peer))
+
+
+@pytest.mark.parametrize(
+    ("seen", "local", "expected"),
+    [
+        ([REMOTE], False, 1),
+        ([REMOTE, SEEN], False, 0),
+        ([REMOTE], True, 0),
+        ([SEEN], False, 0),
+        ([API_SERVER], False, 0),
+    ],
+)
+def test_clients_that_came_by_nodes_alone_are_said(seen: list[Peer], local: bool, expected: int) -> None:
+    """Those of the pod's own node may keep their addresses, and no window showed one."""
+    one = exposed(ExposureKind.NODE_PORT, local=local)
+    intent = ingress(*map(allow, seen))
+    assert [found.code for found in by_nodes_alone(intent, [one])] == ["clients-by-nodes"] * expected
+    assert by_nodes_alone(replace(intent, isolate=False), [one]) == []
+    assert by_nodes_alone(intent, [replace(one, workload=ref("other"))]) == []

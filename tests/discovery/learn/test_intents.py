@@ -7,10 +7,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.learn.intents import Learned, Subjects, join_evidence, learn
+from discovery.learn.intents import Learned, Subjects, Told, join_evidence, learn
 from discovery.learn.judge import Options, Reason, Ruling
 from discovery.model.edge import Direction, Edge, Establishment, Evidence, EvidenceClass, Protocol, Verdict
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, PolicyIntent, WorkloadPeer
+from discovery.model.inventory import DeclaredCall, Opener
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity, WorkloadVersion
 from tests.discovery.learn.builders import EVIDENCE, edge, other, outside, ping, pod, ref, version
@@ -254,6 +255,14 @@ def test_subjects_select_who_gets_policies() -> None:
     assert {one.workload.name for one in shop.intents} == {"web"}
     assert ("pay: app=x", "TCP", "80") in told(shop, "web", OUT)
     assert {one.workload.name for one in system.intents} == {"web", "x", "coredns"}
+
+
+def test_unseen_calls_of_the_platform_are_listed_too() -> None:
+    """It gets no policy, and its cut webhook would stop every other workload; other namespaces were not asked for."""
+    call = DeclaredCall(workload=DNS, protocol="TCP", port=9443, declared_by="x", opener=Opener.API_SERVER)
+    for subjects, listed in ((Subjects(), True), (Subjects(namespaces=frozenset({"shop"})), False)):
+        found = learn([edge("web", "db")], VERSIONS, Options(), subjects, told=Told(calls=(call,)))
+        assert ("declared-unseen" in [one.code for one in found.diagnostics]) is listed
 
 
 def test_selection_without_labels_is_said() -> None:
