@@ -209,6 +209,34 @@ def _remarks(evidence: Evidence) -> tuple[str, ...]:
     return ("The input was incomplete and was used with --allow-partial: see summary.md.",)
 
 
+def _beside_inventory(evidence: Evidence) -> list[Diagnostic]:
+    """Return which workloads of the traffic the inventory does not have any more, or says nothing of."""
+    if evidence.inventory is None:
+        return []
+    found = [
+        Diagnostic(
+            code="workload-gone",
+            level=Level.WARNING,
+            subject=str(ref),
+            message="it was seen in the traffic, and the inventory does not have it any more: no rule names it",
+            hint="nothing to do if it was removed; else make the inventory again",
+        )
+        for ref in sorted(_gone(evidence))
+    ]
+    found += [
+        Diagnostic(
+            code="namespace-unshown",
+            level=Level.WARNING,
+            subject=namespace,
+            message="the inventory shows no pod and no controller of this namespace: nobody knows whether its "
+            "workloads are still there, so they keep their rules",
+            hint="make the inventory with --all-namespaces",
+        )
+        for namespace in unshown_namespaces(evidence.inventory, evidence.workloads.versions)
+    ]
+    return found
+
+
 def _cautions(
     evidence: Evidence, learned: Learned, options: SuggestOptions, isolated: frozenset[tuple[WorkloadRef, Direction]]
 ) -> list[Diagnostic]:
@@ -227,28 +255,7 @@ def _cautions(
                     hint="learn from at least one full cycle of your traffic before enforcing",
                 )
             )
-    found += [
-        Diagnostic(
-            code="workload-gone",
-            level=Level.WARNING,
-            subject=str(ref),
-            message="it was seen in the traffic, and the inventory does not have it any more: no rule names it",
-            hint="nothing to do if it was removed; else make the inventory again",
-        )
-        for ref in sorted(_gone(evidence))
-    ]
-    if evidence.inventory is not None:
-        found += [
-            Diagnostic(
-                code="namespace-unshown",
-                level=Level.WARNING,
-                subject=namespace,
-                message="the inventory shows no pod and no controller of this namespace: nobody knows whether its "
-                "workloads are still there, so they keep their rules",
-                hint="make the inventory with --all-namespaces",
-            )
-            for namespace in unshown_namespaces(evidence.inventory, evidence.workloads.versions)
-        ]
+    found += _beside_inventory(evidence)
     if options.mode is Mode.ENFORCE:
         if evidence.inventory is None or not evidence.inventory.tells_calls:
             found.append(

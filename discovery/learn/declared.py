@@ -94,7 +94,8 @@ def unresolved_calls(calls: Iterable[UnresolvedCall]) -> list[Diagnostic]:
             code="declared-unresolved",
             level=Level.WARNING,
             subject=str(call.workload) if call.workload is not None else call.namespace,
-            message=f"the API server calls it ({call.declared_by}), and {call.why}: its ingress is not isolated",
+            message=f"the API server calls {'it' if call.workload is not None else 'something there'}"
+            f" ({call.declared_by}), and {call.why}: no ingress that it may call is isolated",
             hint="give an inventory with all Services, pods and EndpointSlices of the namespace",
         )
         for call in sorted(set(calls), key=repr)

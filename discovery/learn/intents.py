@@ -143,9 +143,7 @@ def learn(
     diagnostics += unproven
     intents, filtered = without_tcp(intents, judged)
     diagnostics += filtered
-    diagnostics += [*private_externals(intents), *metadata_peers(intents)]
-    exposures = _by_workload(told.exposures)
-    diagnostics += [one for intent in intents for one in by_nodes_alone(intent, exposures.get(intent.workload, ()))]
+    diagnostics += _peer_findings(intents, told)
     return Learned(
         intents=tuple(intents),
         judged=judged,
@@ -153,6 +151,13 @@ def learn(
         graph=graph,
         diagnostics=tuple(sorted(set(diagnostics), key=_diagnostic_order)),
     )
+
+
+def _peer_findings(intents: list[PolicyIntent], told: Told) -> list[Diagnostic]:
+    """Return what a person should know of peers by address, and of clients that came through nodes."""
+    exposures = _by_workload(told.exposures)
+    by_nodes = [one for intent in intents for one in by_nodes_alone(intent, exposures.get(intent.workload, ()))]
+    return [*private_externals(intents), *metadata_peers(intents), *by_nodes]
 
 
 def _with_declared(intents: list[PolicyIntent], told: Told, servers: Mapping[str, EntityPeer]) -> list[PolicyIntent]:
