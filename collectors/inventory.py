@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from collectors.inventory_mesh import mesh_of, probes_of
+from collectors.inventory_mesh import mesh_of, probes_of, running_containers
 from collectors.inventory_objects import HINT, Objects, read_objects
 from collectors.inventory_routes import routes
 from collectors.inventory_settings import settings_of
@@ -263,10 +263,9 @@ def _labels(metadata: Metadata) -> Labels:
 
 def _named_ports(spec: PodSpec) -> tuple[NamedPort, ...]:
     """Return the named ports of containers and of native sidecars, sorted."""
-    sidecars = [container for container in spec.init_containers if container.restart_policy == "Always"]
     found = {
         NamedPort(name=port.name, protocol=port.protocol, number=port.container_port)
-        for container in (*spec.containers, *sidecars)
+        for container in running_containers(spec)
         for port in container.ports
         if port.name
     }

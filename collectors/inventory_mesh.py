@@ -29,8 +29,13 @@ def mesh_of(metadata: Metadata, spec: PodSpec) -> Mesh | None:
 
 
 def probes_of(spec: PodSpec) -> tuple[int, ...]:
-    """Return the TCP ports that the kubelet probes, sorted."""
-    return tuple(sorted({port for container in spec.containers for port in _probed(container)}))
+    """Return the TCP ports that the kubelet probes, sorted: of containers and of native sidecars."""
+    return tuple(sorted({port for container in running_containers(spec) for port in _probed(container)}))
+
+
+def running_containers(spec: PodSpec) -> list[Container]:
+    """Return the containers that run as long as the pod: its own, and native sidecars among the init containers."""
+    return [*spec.containers, *(one for one in spec.init_containers if one.restart_policy == "Always")]
 
 
 def _probed(container: Container) -> Iterator[int]:

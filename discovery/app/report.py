@@ -47,7 +47,8 @@ def summary_pages(suggestion: Suggestion) -> dict[str, str]:
         commands = _commands(suggestion, view, {first.namespace})
         pages[f"namespaces/{name}.md"] = _page(suggestion, f"Namespace {safe(first.namespace)}", view, commands)
     for name, view in owners.items():
-        commands = [] if name == NOBODY else _commands(suggestion, view, (), f"{OWNER_KEY}={folder_of(name)}")
+        label = f"{OWNER_KEY}={folder_of(name)}"
+        commands = [] if name == NOBODY else _commands(suggestion, view, _asked_for(suggestion, view), label)
         title = "Workloads without an owner" if name == NOBODY else f"Owner {safe(name)}"
         pages[f"owners/{folder_of(name)}.md"] = _page(suggestion, title, view, commands)
     return pages

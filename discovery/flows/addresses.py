@@ -23,9 +23,16 @@ def canonical_address(text: str) -> str | None:
     return str(address)
 
 
+# All of IPv4 lies in 64:ff9b::/96 (RFC 6052), so a /48 there would be everybody; networks have their own ones in
+# 64:ff9b:1::/48 (RFC 8215).
+_NAT64 = bytes.fromhex("0064ff9b")
+
+
 def bounding_prefix(address: str) -> str:
-    """Return the /24 (IPv4) or /48 (IPv6) that holds a canonical address."""
+    """Return the /24 (IPv4) or /48 (IPv6) that holds a canonical address; of NAT64 the /120, which is a /24 of IPv4."""
     if ":" not in address:
         return address.rpartition(".")[0] + ".0/24"
     packed = socket.inet_pton(socket.AF_INET6, address)
+    if packed.startswith(_NAT64):
+        return socket.inet_ntop(socket.AF_INET6, packed[:15] + bytes(1)) + "/120"
     return socket.inet_ntop(socket.AF_INET6, packed[:6] + bytes(10)) + "/48"

@@ -24,22 +24,37 @@ _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE
 _PLAIN = re.compile(r"[A-Za-z]{1,24}(?:[-_.][A-Za-z]{1,24})*(?:[-_.]?v?\d{1,4})?")
 
 
+# Formats of keys that their issuers publish so that scanners find them (GitHub, GitLab, Stripe, Slack, AWS, Google).
+_KEY = re.compile(
+    r"(?:gh[opsur]|github_pat|[prs]k_(?:live|test))_\w+|(?:glpat|xox[abeprs])-\S+|(?:AKIA|ASIA|AIza)\w{12,}"
+)
+_END = re.compile(r"[?#]|%3f|%23", re.IGNORECASE)
+_USERINFO = re.compile(r"[^/@]*:[^/@]*@")
+
+
 def _entropy(text: str) -> float:
     """Return the Shannon entropy in bits per character."""
     return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
 
 
 def is_secret_like(segment: str) -> bool:
-    """Say whether a path segment looks like a token: long, not words, not a UUID, and of high entropy."""
+    """Say whether a path segment looks like a token: a known format of keys, or long, not words, not a UUID, and of
+    high entropy.
+    """
+    if _KEY.fullmatch(segment):
+        return True
     if len(segment) < _MIN_SECRET or _UUID.fullmatch(segment) or _PLAIN.fullmatch(segment):
         return False
     return _entropy(segment) >= _MIN_ENTROPY
 
 
 def redact_path(path: str) -> str:
-    """Return the path without query, fragment and token-like segments, at most 512 characters."""
-    bare = path.partition("?")[0].partition("#")[0]
-    kept = [REDACTED if is_secret_like(segment) else segment for segment in bare.split("/")]
+    """Return the path without query, fragment (encoded ones as well), parameters of segments (RFC 3986, section 3.3),
+    userinfo of a URL without its scheme, and token-like segments; at most 512 characters.
+    """
+    bare = _USERINFO.sub("", _END.split(path, maxsplit=1)[0])
+    segments = (segment.partition(";")[0] for segment in bare.split("/"))
+    kept = [REDACTED if is_secret_like(segment) else segment for segment in segments]
     return "/".join(kept)[:MAX_TEXT]
 
 

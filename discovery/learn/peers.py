@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from discovery.learn.selectors import Choice
-from discovery.model.edge import Direction, Edge, Endpoint
+from discovery.model.edge import Direction, Edge, Endpoint, EvidenceClass
 from discovery.model.intent import CidrPeer, EntityPeer, Peer
 from discovery.model.mesh import AMBIENT_PROBES
+from discovery.model.networks import NAT64, is_inside
 from discovery.model.workload import EndpointKind, WorkloadRef
 
 _NODES = (EndpointKind.HOST, EndpointKind.REMOTE_NODE, EndpointKind.KUBE_APISERVER)
@@ -20,6 +21,7 @@ _LINK_LOCAL = re.compile(r"fe[89ab][0-9a-f]:|169\.254\.")
 
 # Client addresses are personal data: what people review names these prefixes in their place.
 CLIENT_PREFIX = {4: 24, 6: 48}
+_NAT64_PREFIX = 120  # the last 32 bits are an IPv4 address, so this is its /24
 AMBIENT_SOURCES = frozenset(prefix.partition("/")[0] for prefix in AMBIENT_PROBES)
 
 
@@ -128,13 +130,19 @@ def _split_side(edge: Edge, side: str, nodes: NodeAddresses) -> list[Edge]:
 
 
 def with_client_prefixes(edge: Edge) -> Edge:
-    """Return the edge with the addresses of external clients as the /24 (IPv4) or /48 (IPv6) that hold them."""
-    client = edge.client
-    if client.kind is not EndpointKind.EXTERNAL or not client.exact:
-        return edge
-    prefixes = tuple(sorted({_client_prefix(address) for address in client.addresses}))
-    distinct = max(client.distinct_addresses, len(client.addresses))
-    return replace(edge, client=replace(client, addresses=prefixes, distinct_addresses=distinct))
+    """Return the edge with the addresses of external clients as the /24 (IPv4) or /48 (IPv6) that hold them. Where
+    nobody knows who opened the connection, either end may be the client.
+    """
+    edge = replace(edge, client=_by_prefix(edge.client))
+    return replace(edge, server=_by_prefix(edge.server)) if edge.evidence_class is EvidenceClass.NONE else edge
+
+
+def _by_prefix(end: Endpoint) -> Endpoint:
+    """Return an external end by prefixes, any other as it is."""
+    if end.kind is not EndpointKind.EXTERNAL or not end.exact:
+        return end
+    prefixes = tuple(sorted({_client_prefix(address) for address in end.addresses}))
+    return replace(end, addresses=prefixes, distinct_addresses=max(end.distinct_addresses, len(end.addresses)))
 
 
 def _client_prefix(address: str) -> str:
@@ -142,7 +150,8 @@ def _client_prefix(address: str) -> str:
     network = ip_network(address)
     if address in AMBIENT_SOURCES or network.is_link_local:
         return address  # one that nodes use on every link: it is nobody's
-    return str(network.supernet(new_prefix=min(CLIENT_PREFIX[network.version], network.prefixlen)))
+    length = _NAT64_PREFIX if any(is_inside(address, one) for one in NAT64) else CLIENT_PREFIX[network.version]
+    return str(network.supernet(new_prefix=min(length, network.prefixlen)))
 
 
 def peer_of(

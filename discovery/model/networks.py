@@ -6,6 +6,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
 
+# Addresses that embed IPv4 ones: the well-known prefix (RFC 6052), and that of a network's own (RFC 8215).
+NAT64 = tuple(map(ip_network, ("64:ff9b::/96", "64:ff9b:1::/48")))
+
 
 def is_inside(prefix: str, outer: IPv4Network | IPv6Network) -> bool:
     """Say whether all of a prefix lies in a network, never across families. Raises ``ValueError`` for other text."""

@@ -55,3 +55,12 @@ def test_all_kinds_of_probes_count_once() -> None:
     }
     assert probes_of(pod([web, side]).spec) == (8080, 8081, 9000)
     assert probes_of(pod([{"name": "web"}]).spec) == ()
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("Always", (7070,)), (None, ())])
+def test_probes_of_native_sidecars_count(policy: str | None, expected: tuple[int, ...]) -> None:
+    """An init container that keeps running is probed like the others; one that ends before them is not."""
+    sidecar: dict[str, Any] = {"name": "proxy", "startupProbe": {"tcpSocket": {"port": 7070}}}
+    if policy is not None:
+        sidecar["restartPolicy"] = policy
+    assert probes_of(pod([{"name": "web"}], [sidecar]).spec) == expected

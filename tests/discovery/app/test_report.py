@@ -249,5 +249,7 @@ def test_owners_have_pages_and_a_label_of_their_own(sample: Suggestion) -> None:
     assert {name for name in pages if name.startswith("owners/")} == {"owners/acme-shop.md", "owners/unowned.md"}
     assert " -A -l policy-discovery/owner=acme-shop\n" in pages["owners/acme-shop.md"]
     assert "kubectl delete" not in pages["owners/unowned.md"]
+    some = replace(owned, options=replace(owned.options, namespaces=("shop",)))
+    assert " -n shop -l policy-discovery/owner=acme-shop\n" in summary_pages(some)["owners/acme-shop.md"]
     assert "[`@acme/shop`](owners/acme-shop.md)" in pages["summary.md"]
     assert "[`unowned`](owners/unowned.md)" in pages["summary.md"]

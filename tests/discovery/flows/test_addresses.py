@@ -29,8 +29,15 @@ def test_the_prefix_holds_the_address(address: object) -> None:
     assert text is not None
     net = ip_network(bounding_prefix(text))
     assert ip_address(text) in net
-    assert net.prefixlen == (24 if net.version == 4 else 48)
+    embeds = net.version == 6 and text.startswith("64:ff9b:")
+    assert net.prefixlen == (24 if net.version == 4 else 120 if embeds else 48)
     assert str(net) == bounding_prefix(text)
+
+
+def test_the_prefix_of_an_embedded_address_is_not_everybody() -> None:
+    """All of IPv4 lies in the /48 of NAT64."""
+    assert bounding_prefix("64:ff9b::c633:6407") == "64:ff9b::c633:6400/120"
+    assert bounding_prefix("64:ff9b:1::c633:6407") == "64:ff9b:1::c633:6400/120"
 
 
 @pytest.mark.parametrize(

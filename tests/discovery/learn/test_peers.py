@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.learn.peers import NodeAddresses, cover, entity_addresses, peer_of, split_external
+from discovery.learn.peers import (
+    NodeAddresses,
+    cover,
+    entity_addresses,
+    peer_of,
+    split_external,
+    with_client_prefixes,
+)
 from discovery.learn.selectors import choose_all
-from discovery.model.edge import Direction
+from discovery.model.edge import Direction, EvidenceClass
 from discovery.model.intent import CidrPeer, EntityPeer, WorkloadPeer
 from discovery.model.workload import EndpointKind, Entity
 from tests.discovery.learn.builders import CLUSTER, edge, other, outside, pod, version
@@ -168,3 +176,27 @@ def test_nodes_are_those_of_their_own_cluster() -> None:
         CLUSTER: {EndpointKind.REMOTE_NODE: ("10.0.0.1", "10.0.0.2")},
         "c2": {EndpointKind.REMOTE_NODE: ("10.9.0.1",)},
     }
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("203.0.113.9", "203.0.113.0/24"),
+        ("2001:db8:7:1::9", "2001:db8:7::/48"),
+        ("64:ff9b::c633:6407", "64:ff9b::c633:6400/120"),
+        ("64:ff9b:1::c633:6407", "64:ff9b:1::c633:6400/120"),
+    ],
+)
+def test_clients_are_read_by_their_prefixes(address: str, expected: str) -> None:
+    """A client of IPv4 behind NAT64 is one of its /24, never of all that is embedded there."""
+    assert with_client_prefixes(edge(outside(address), "web")).client.addresses == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"), [(EvidenceClass.NONE, "203.0.113.0/24"), (EvidenceClass.FLAG, "203.0.113.9")]
+)
+def test_an_end_that_may_be_the_client_is_read_by_its_prefix(known: EvidenceClass, expected: str) -> None:
+    """Where nobody knows who opened the connection, the end that stands as the server may be a person's."""
+    assert with_client_prefixes(edge("web", outside("203.0.113.9"), evidence_class=known)).server.addresses == (
+        expected,
+    )
