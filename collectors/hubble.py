@@ -259,6 +259,8 @@ class HubbleReader(RecordReader):
         if meaning is None:
             meaning = self._meaning(key)
         source_port, target_port = (-1, -1) if ports is None else (ports.source_port, ports.destination_port)
+        if line is None and source_port == target_port == 0:  # masked: nothing is sent from port 0 to port 0
+            source_port = target_port = -1
         if line is not None:
             shape = (meaning, colons - known.colons, flow.uuid is None, event.time is None, target_port == 0)
             if shape not in self.shapes:

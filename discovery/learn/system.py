@@ -37,23 +37,28 @@ SYSTEM_PARTS = (
             "kube-flannel", "kube-router", "openshift-ovn-kubernetes", "openshift-dns", "openshift-sdn",
         ),
         workloads=(
-            "cilium", "cilium-operator", "cilium-envoy", "hubble-relay", "hubble-ui", "calico-node", "calico-typha",
+            "cilium", "cilium-node-init", "cilium-operator", "cilium-envoy", "hubble-relay", "hubble-ui", "calico-node",
+            "calico-typha",
             "calico-kube-controllers", "calico-apiserver", "goldmane", "whisker", "tigera-operator", "kube-flannel",
-            "kube-flannel-ds", "kube-router", "aws-node", "azure-cns",
+            "kube-flannel-ds", "kube-router", "aws-node", "azure-cns", "calico-node-windows", "kube-multus-ds*",
+            "weave-net", "antrea-agent", "antrea-controller",
         ),
     ),
     SystemPart(
         what="Mesh",
-        namespaces=("istio-system", "istio-operator", "linkerd", "linkerd-cni", "linkerd-viz", "consul"),
-        workloads=("istiod", "istio-cni-node", "ztunnel", "linkerd-*"),
+        namespaces=("istio-system", "istio-operator", "linkerd", "linkerd-cni", "linkerd-viz", "consul", "kuma-system"),
+        workloads=("istiod", "istiod-*", "istio-cni-node", "kuma-control-plane", "ztunnel", "linkerd-*"),
     ),
     SystemPart(
         what="GitOps and admission",
         namespaces=(
-            "argocd", "argo-cd", "flux-system", "fleet-system", "gatekeeper-system", "kyverno", "cert-manager",
+            "argocd", "argo-cd", "argo-rollouts", "flux-system", "fleet-system", "cattle-fleet-system",
+            "gatekeeper-system", "kyverno", "cert-manager",
         ),
         workloads=(
             "argocd-*", "source-controller", "kustomize-controller", "helm-controller", "notification-controller",
+            "image-reflector-controller", "image-automation-controller", "argo-rollouts", "fleet-agent",
+            "fleet-controller",
             "gatekeeper-*", "kyverno-*", "cert-manager", "cert-manager-*",
         ),
     ),

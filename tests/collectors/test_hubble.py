@@ -137,6 +137,9 @@ def test_a_lying_loss_cannot_overflow() -> None:
         ({"l4": {"VRRP": {"type": 1}}}, (None, None, None)),
         ({"l4": None}, (None, None, None)),
         ({"l4": {"TCP": {"destination_port": 65_535}}}, ("TCP", 65_535, None)),
+        ({"l4": {"TCP": {"flags": {"SYN": True}}}}, ("TCP", None, None)),  # masked
+        ({"l4": {"UDP": {}}}, ("UDP", None, None)),
+        ({"l4": {"TCP": {"source_port": 7}}}, ("TCP", 0, None)),
     ],
 )
 def test_protocols(fields: dict[str, Any], expected: tuple[str | None, int | None, int | None]) -> None:

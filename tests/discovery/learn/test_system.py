@@ -34,6 +34,12 @@ def test_everything_in_a_system_namespace_is_system(namespace: str) -> None:
         "metrics-server",
         "cert-manager-webhook",
         "aws-node",
+        "istiod-1-25",
+        "kube-multus-ds-amd64",
+        "image-automation-controller",
+        "argo-rollouts",
+        "fleet-agent",
+        "kuma-control-plane",
     ],
 )
 def test_system_workloads_are_found_in_any_namespace(name: str) -> None:
