@@ -30,8 +30,8 @@ def exit_code(error: DiscoveryError) -> int:
 
 
 def printable(text: object) -> str:
-    """Return text without control characters: what came from a flow must not drive a terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else "�" for char in str(text))
+    """Return text without control characters: what came from a flow must not drive a terminal, nor begin a line."""
+    return "".join(char if char.isprintable() else "�" for char in str(text))
 
 
 def speaks(function: Callable[P, R]) -> Callable[P, R]:

@@ -43,7 +43,11 @@ def test_printed_text_cannot_drive_a_terminal(text: str) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (OptionError("bad \x1b[2J value", hint="write it so"), 2, "Error: bad \ufffd[2J value\nTry: write it so\n"),
+        (
+            OptionError("bad \x1b[2J\nvalue", hint="write it so"),
+            2,
+            "Error: bad \ufffd[2J\ufffdvalue\nTry: write it so\n",
+        ),
         (InputError("no hint"), 1, "Error: no hint\n"),
         (
             OSError(errno.ENOSPC, "No space left on device", "x"),
