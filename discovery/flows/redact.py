@@ -32,6 +32,19 @@ _END = re.compile(r"[?#]|%3f|%23", re.IGNORECASE)
 _USERINFO = re.compile(r"[^/@]*:[^/@]*@")
 
 
+_LONG_RUN = re.compile(r"[A-Za-z]{16,}")
+_HUMP = re.compile(r"[A-Z]?[a-z]{2,}|[A-Z]{2,}(?![a-z])")
+_CONSONANTS = re.compile(r"[^aeiouy]{5}")
+
+
+def _is_wordlike(run: str) -> bool:
+    """Say whether a long run of letters reads as words: vowels as in English, no five consonants on end, and upper case
+    only where a word begins (camelCase).
+    """
+    vowels = sum(letter in "aeiouy" for letter in run.lower()) / len(run)
+    return 0.25 <= vowels <= 0.65 and not _CONSONANTS.search(run.lower()) and not _HUMP.sub("", run)
+
+
 def _entropy(text: str) -> float:
     """Return the Shannon entropy in bits per character."""
     return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
@@ -43,7 +56,9 @@ def is_secret_like(segment: str) -> bool:
     """
     if _KEY.fullmatch(segment):
         return True
-    if len(segment) < _MIN_SECRET or _UUID.fullmatch(segment) or _PLAIN.fullmatch(segment):
+    if len(segment) < _MIN_SECRET or _UUID.fullmatch(segment):
+        return False
+    if _PLAIN.fullmatch(segment) and all(map(_is_wordlike, _LONG_RUN.findall(segment))):
         return False
     return _entropy(segment) >= _MIN_ENTROPY
 

@@ -44,6 +44,9 @@ def test_urls(url: str, expected: tuple[str | None, str]) -> None:
         "AKIAIOSFODNN7EXAMPLEKEY1",
         "c2VjcmV0LXRva2VuLXZhbHVlLTEyMw",
         "5f4dcc3b5aa765d61d8327deb882cf99",
+        "qzkxvbnmwpljhgfdtrcs",
+        "aGVsbGXbJsZEFiYRlKqT",
+        "session-qzkxvbnmwpljhgfd",
         "ghp_abcdefghijkl",
         "sk_live_abcdefghijkl",
         "xoxb-abcdef",
@@ -53,6 +56,15 @@ def test_tokens_look_like_secrets(secret: str) -> None:
     """Keys, tokens and hashes are recognised wherever they stand in a path."""
     assert is_secret_like(secret)
     assert secret not in redact_path(f"/a/{secret}/b")
+
+
+@pytest.mark.parametrize(
+    "name", ["internationalization", "configurationservice", "getCustomerOrderHistory",
+             "horizontalpodautoscalers", "validatingwebhookconfigurations"[:24]],
+)  # fmt: skip
+def test_long_words_stay(name: str) -> None:
+    """Paths of APIs are made of long words, also in camelCase."""
+    assert not is_secret_like(name)
 
 
 @given(
