@@ -33,7 +33,6 @@ from collectors.inventory_wire import (
     WebhookObject,
 )
 from discovery.flows.addresses import canonical_address
-from discovery.flows.identity import VOLATILE_KEYS
 from discovery.model.errors import InputError
 from discovery.model.inventory import (
     Call,
@@ -49,7 +48,7 @@ from discovery.model.inventory import (
     Template,
 )
 from discovery.model.networks import is_private
-from discovery.model.workload import Labels
+from discovery.model.workload import VOLATILE_KEYS, Labels
 
 _CALLING = frozenset({"APIService", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"})
 _ENDED = ("Succeeded", "Failed")

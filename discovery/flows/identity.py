@@ -13,24 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from discovery.model.workload import EndpointKind
-
-# Labels that differ per pod, per run or per rollout: part of no identity and of no selector.
-VOLATILE_KEYS = frozenset(
-    {
-        "apps.kubernetes.io/pod-index",
-        "batch.kubernetes.io/controller-uid",
-        "batch.kubernetes.io/job-completion-index",
-        "batch.kubernetes.io/job-name",
-        "controller-revision-hash",
-        "controller-uid",
-        "job-name",
-        "pod-template-generation",
-        "pod-template-hash",
-        "rollouts-pod-template-hash",
-        "statefulset.kubernetes.io/pod-name",
-    }
-)
+from discovery.model.workload import VOLATILE_KEYS, EndpointKind
 
 # Most specific first: an endpoint that is both the API server and a host is the API server (field: entities).
 _RESERVED = (

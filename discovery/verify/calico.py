@@ -35,6 +35,7 @@ from discovery.verify.fields import (
 from discovery.verify.nets import Network, cidr_match, parse_prefix
 from discovery.verify.rules import (
     ALL_ICMP_TYPES,
+    Action,
     AnyMatch,
     PeerMatch,
     PodMatch,
@@ -126,7 +127,7 @@ def _read_spec(document: dict[str, Any], head: Head, namespace: str, notes: Note
                 staged=staged,
                 rules=rules.rules,
                 source=notes.source,
-                complete=rules.complete,
+                unread=frozenset() if rules.complete else frozenset(Action),
                 needs=("staged",) if staged else (),
                 tier=tier,
             )

@@ -37,6 +37,7 @@ from discovery.verify.fields import (
 )
 from discovery.verify.nets import Network, cidr_match, parse_prefix, subtract
 from discovery.verify.rules import (
+    Action,
     AnyMatch,
     EntityMatch,
     PeerMatch,
@@ -174,7 +175,9 @@ def _read_spec(spec: dict[str, Any], where: str, head: Head, namespace: str, not
                 staged=False,
                 rules=rules.rules,
                 source=notes.source,
-                complete=rules.complete and direction not in denying,
+                unread=frozenset(
+                    ([] if rules.complete else [Action.ALLOW]) + ([Action.DENY] if direction in denying else [])
+                ),
                 needs=tuple(sorted(rules.needs | ({"enableDefaultDeny"} if False in deny.values() else set()))),
             )
         )

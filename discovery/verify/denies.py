@@ -36,6 +36,7 @@ from discovery.verify.rules import (
     ReadPolicy,
     ReadRule,
 )
+from discovery.verify.truth import Truth
 
 _SECTIONS = {"ingressDeny": Direction.INGRESS, "egressDeny": Direction.EGRESS}
 _GROUPS = {
@@ -212,13 +213,7 @@ def _everywhere(match: Match) -> Match:
 
 def may_select(match: PodMatch, version: WorkloadVersion) -> bool:
     """Say whether a pod match selects a workload version, or may: attributes that no source reported may match."""
-    return (
-        match.cluster in (None, version.ref.cluster)
-        and match.namespace in (None, version.ref.namespace)
-        and version.labels.matches(match.labels)
-        and (match.service_account is None or version.service_account in (None, match.service_account))
-        and (not version.namespace_labels.pairs or version.namespace_labels.matches(match.namespace_labels))
-    )
+    return match.selects(version) is not Truth.NO
 
 
 def denied_edges(
@@ -277,6 +272,8 @@ class _Matcher:
                 # Cilium's prefixes never mean pods; elsewhere a pod has an address like any other.
                 pod = end.kind is EndpointKind.WORKLOAD and dialect is Dialect.CILIUM
                 return not pod and self._inside(peer, end)
+            case _:  # whatever else is said of peers may mean this one
+                return True
 
     def _inside(self, match: CidrMatch, end: Endpoint) -> bool:
         """Say whether any address of an end is inside the prefixes; addresses that nobody knows count as inside."""

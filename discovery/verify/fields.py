@@ -13,9 +13,11 @@ from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.intent import Dialect
 from discovery.model.workload import Labels
-from discovery.verify.rules import PodMatch, ReadPolicy, ReadRule
+from discovery.verify.conditions import Condition, Operator, Requirement, Scope
+from discovery.verify.rules import Action, PodMatch, ReadPolicy, ReadRule
 
 NOT_EVALUATED = "not-evaluated"
+_OPERATORS = {"In": Operator.IN, "NotIn": Operator.NOT_IN, "Exists": Operator.HAS, "DoesNotExist": Operator.LACKS}
 # What the readers of allows say of Cilium's deny rules; :mod:`discovery.verify.denies` reads them.
 NO_DENIES = "deny rules are not evaluated"
 _SHOWN = 80
@@ -123,6 +125,46 @@ def integer(value: Any, low: int, high: int, where: str) -> int:
     return value
 
 
+def label_selector(selector: Any, where: str, scope: Scope) -> tuple[Labels, tuple[Condition, ...]]:
+    """Return what a label selector requires: pairs that must be there, and further conditions; null and ``{}`` require
+    nothing. ``In`` with one value is a pair.
+    """
+    pairs: dict[str, str] = {}
+    more: list[Condition] = []
+    for key, operator, values in requirements(selector, where):
+        if operator is Operator.IN and len(values) == 1 and key not in pairs:
+            pairs[key] = values[0]
+        else:
+            more.append(Requirement(scope=scope, key=key, operator=operator, values=values))
+    return Labels.of(pairs), tuple(sorted(set(more), key=str))
+
+
+def requirements(selector: Any, where: str) -> list[tuple[str, Operator, tuple[str, ...]]]:
+    """Return the requirements of a label selector as ``(key, operator, sorted values)``; ``matchLabels`` are IN."""
+    found = only(mapping(selector, where), ("matchLabels", "matchExpressions"), where)
+    labels = match_labels({"matchLabels": found.get("matchLabels")}, where)
+    wanted: list[tuple[str, Operator, tuple[str, ...]]] = [(key, Operator.IN, (value,)) for key, value in labels.pairs]
+    for number, item in enumerate(sequence(found.get("matchExpressions"), f"{where}.matchExpressions")):
+        place = f"{where}.matchExpressions[{number}]"
+        wanted.append(_expression(only(mapping(item, place), ("key", "operator", "values"), place), place))
+    return wanted
+
+
+def _expression(item: dict[str, Any], where: str) -> tuple[str, Operator, tuple[str, ...]]:
+    """Read one label expression, with as many values as its operator takes."""
+    name = item.get("operator")
+    if not isinstance(name, str) or name not in _OPERATORS:
+        raise NotEvaluatedError(f"{where}.operator", f"{shown(name)} is not In, NotIn, Exists or DoesNotExist")
+    operator = _OPERATORS[name]
+    values = [
+        value if isinstance(value, str) else string(value, f"{where}.values")
+        for value in sequence(item.get("values"), f"{where}.values")
+    ]
+    if bool(values) != (operator in (Operator.IN, Operator.NOT_IN)):
+        raise NotEvaluatedError(f"{where}.values", f"{name} takes {'no' if values else 'at least one'} value")
+    return string(item.get("key"), f"{where}.key"), operator, tuple(sorted(set(values)))
+
+
 def match_labels(selector: Any, where: str) -> Labels:
     """Return the labels of a ``{matchLabels}`` selector; null and ``{}`` require nothing."""
     found = only(mapping(selector, where), ("matchLabels", "matchExpressions"), where)
@@ -187,8 +229,16 @@ def read_rules(
     return RuleList(rules=tuple(rules), complete=complete, needs=frozenset(needs))
 
 
-def unread(dialect: Dialect, head: Head, namespace: str | None, source: str, *, staged: bool) -> tuple[ReadPolicy, ...]:
-    """Return stand-ins for a manifest that may select any pod of its place and do anything to it."""
+def unread(
+    dialect: Dialect,
+    head: Head,
+    namespace: str | None,
+    source: str,
+    *,
+    staged: bool,
+    actions: frozenset[Action] = frozenset(Action),
+) -> tuple[ReadPolicy, ...]:
+    """Return stand-ins for a manifest that may select any pod of its place and do any of the actions to it."""
     return tuple(
         ReadPolicy(
             dialect=dialect,
@@ -202,7 +252,8 @@ def unread(dialect: Dialect, head: Head, namespace: str | None, source: str, *, 
             staged=staged,
             rules=(),
             source=source,
-            complete=False,
+            unread=actions,
+            anywhere=True,
         )
         for direction in Direction
     )

@@ -8,6 +8,7 @@ StagedKubernetesNetworkPolicy (projectcalico.org/v3) has the same fields and is 
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
@@ -16,14 +17,15 @@ from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect
 from discovery.model.ports import MAX_PORT, PortSet
 from discovery.model.workload import Labels
+from discovery.verify.conditions import NAMESPACE_NAME, Scope
 from discovery.verify.fields import (
     Head,
     Notes,
     NotEvaluatedError,
     home,
     integer,
+    label_selector,
     mapping,
-    match_labels,
     only,
     read_head,
     read_rules,
@@ -34,6 +36,7 @@ from discovery.verify.fields import (
 )
 from discovery.verify.nets import Network, cidr_match, parse_prefix, subtract
 from discovery.verify.rules import (
+    Action,
     AnyMatch,
     PeerMatch,
     PodMatch,
@@ -45,13 +48,12 @@ from discovery.verify.rules import (
     split_opt_in,
 )
 
-NAMESPACE_NAME = "kubernetes.io/metadata.name"
 STAGED_KIND = "StagedKubernetesNetworkPolicy"
 _SUPPORTED = (("networking.k8s.io/v1", "NetworkPolicy"), ("projectcalico.org/v3", STAGED_KIND))
-_CLUSTER_KINDS = ("ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy")
 _FIELDS = ("podSelector", "policyTypes", "ingress", "egress")
 _TYPES = {"Ingress": Direction.INGRESS, "Egress": Direction.EGRESS}
 _PEERS = {Direction.INGRESS: "from", Direction.EGRESS: "to"}
+_PORT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 _PROTOCOLS = {"TCP": Protocol.TCP, "UDP": Protocol.UDP, "SCTP": Protocol.SCTP}
 
 
@@ -66,16 +68,15 @@ def read(document: dict[str, Any], source: str) -> tuple[tuple[ReadPolicy, ...],
     policies: tuple[ReadPolicy, ...]
     if (head.api_version, head.kind) not in _SUPPORTED:
         notes.reject(NotEvaluatedError("kind", f"{shown(head.api_version)} {shown(head.kind)} is not evaluated"))
-        everywhere = head.kind in _CLUSTER_KINDS
-        policies = unread(Dialect.KUBERNETES, head, None, source, staged=False) if everywhere else ()
-        return policies, tuple(notes.found)
+        return (), tuple(notes.found)
     namespace = home(head, notes)
     staged = head.kind == STAGED_KIND
     try:
         policies = _read_spec(document, head, namespace, notes)
     except NotEvaluatedError as error:
         notes.reject(error)
-        policies = unread(Dialect.KUBERNETES, head, namespace, source, staged=staged)
+        allows = frozenset({Action.ALLOW})
+        policies = unread(Dialect.KUBERNETES, head, namespace, source, staged=staged, actions=allows)
     return policies, tuple(notes.found)
 
 
@@ -86,7 +87,8 @@ def _read_spec(document: dict[str, Any], head: Head, namespace: str, notes: Note
     spec = only(mapping(document.get("spec"), "spec"), (*_FIELDS, "stagedAction") if staged else _FIELDS, "spec")
     if staged and spec.get("stagedAction", "Set") != "Set":
         raise NotEvaluatedError("spec.stagedAction", f"{shown(spec['stagedAction'])} is not evaluated")
-    labels, opt_in = split_opt_in(match_labels(spec.get("podSelector"), "spec.podSelector"))
+    chosen, where = label_selector(spec.get("podSelector"), "spec.podSelector", Scope.POD)
+    labels, opt_in = split_opt_in(chosen)
     policies = []
     for direction in _directions(spec, notes):
         rules = read_rules(
@@ -101,14 +103,14 @@ def _read_spec(document: dict[str, Any], head: Head, namespace: str, notes: Note
                 kind=head.kind,
                 name=head.name,
                 namespace=namespace,
-                subject=PodMatch(namespace=namespace, labels=labels),
+                subject=PodMatch(namespace=namespace, labels=labels, where=where),
                 opt_in=opt_in,
                 direction=direction,
                 isolates=True,
                 staged=staged,
                 rules=rules.rules,
                 source=notes.source,
-                complete=rules.complete,
+                unread=frozenset() if rules.complete else frozenset({Action.ALLOW}),
                 needs=tuple(sorted(rules.needs | ({"staged"} if staged else set()))),
             )
         )
@@ -140,10 +142,12 @@ def _read_rule(
     key = _PEERS[direction]
     only(item, (key, "ports"), where)
     peers = _read_peers(item.get(key), f"{where}.{key}", namespace)
-    ports, needs = _read_ports(item.get("ports"), f"{where}.ports")
+    ports, names, needs = _read_ports(item.get("ports"), f"{where}.ports")
     if ports is None:
         return rules_for(peers, all_ports(), all_icmp()), needs
-    return rules_for(peers, ports, {}), needs
+    rules = rules_for(peers, ports, {})
+    rules += [ReadRule(peers=peers, protocol=protocol, names=given) for protocol, given in sorted(names.items())]
+    return rules, needs
 
 
 def _read_peers(value: Any, where: str, namespace: str) -> tuple[PeerMatch, ...]:
@@ -170,12 +174,19 @@ def _read_peers(value: Any, where: str, namespace: str) -> tuple[PeerMatch, ...]
 
 def _read_pods(peer: dict[str, Any], where: str, namespace: str) -> PodMatch:
     """Read the selectors of one peer; without ``namespaceSelector`` the policy's own namespace is meant."""
-    labels = match_labels(peer.get("podSelector"), f"{where}.podSelector")
-    if peer.get("namespaceSelector") is None:
-        return PodMatch(namespace=namespace, labels=labels)
-    wanted = match_labels(peer["namespaceSelector"], f"{where}.namespaceSelector").as_dict()
-    name = wanted.pop(NAMESPACE_NAME, None)
-    return PodMatch(namespace=name, labels=labels, namespace_labels=Labels.of(wanted))
+    if peer.get("namespaceSelector") is not None:
+        return pods_of(peer["namespaceSelector"], peer.get("podSelector"), where)
+    labels, more = label_selector(peer.get("podSelector"), f"{where}.podSelector", Scope.POD)
+    return PodMatch(namespace=namespace, labels=labels, where=more)
+
+
+def pods_of(namespaces: Any, pods: Any, where: str) -> PodMatch:
+    """Return the pods that a selector picks in the namespaces that another one picks."""
+    labels, more = label_selector(pods, f"{where}.podSelector", Scope.POD)
+    wanted, further = label_selector(namespaces, f"{where}.namespaceSelector", Scope.NAMESPACE)
+    rest = wanted.as_dict()
+    name = rest.pop(NAMESPACE_NAME, None)
+    return PodMatch(namespace=name, labels=labels, namespace_labels=Labels.of(rest), where=more + further)
 
 
 def _read_block(value: Any, where: str) -> list[Network]:
@@ -190,12 +201,15 @@ def _read_block(value: Any, where: str) -> list[Network]:
         raise NotEvaluatedError(where, f"prefix cannot be read: {shown(str(error))}") from error
 
 
-def _read_ports(value: Any, where: str) -> tuple[dict[Protocol, PortSet] | None, set[str]]:
-    """Read ``ports``; None is any port and any protocol."""
+def _read_ports(
+    value: Any, where: str
+) -> tuple[dict[Protocol, PortSet] | None, dict[Protocol, tuple[str, ...]], set[str]]:
+    """Read ``ports`` into numbers (None is any port and any protocol), names, and what they need."""
     items = sequence(value, where)
     if not items:
-        return None, set()
+        return None, {}, set()
     ports: dict[Protocol, PortSet] = {}
+    names: dict[Protocol, tuple[str, ...]] = {}
     needs: set[str] = set()
     for number, item in enumerate(items):
         place = f"{where}[{number}]"
@@ -206,18 +220,29 @@ def _read_ports(value: Any, where: str) -> tuple[dict[Protocol, PortSet] | None,
         if port.get("endPort") is not None:
             needs.add("endPort")
         protocol = _PROTOCOLS[name]
-        ports[protocol] = ports.get(protocol, PortSet()) | _read_range(port, place)
-    return ports, needs
+        if isinstance(port.get("port"), str):
+            names[protocol] = tuple(sorted({*names.get(protocol, ()), port_name(port, place)}))
+        else:
+            ports[protocol] = ports.get(protocol, PortSet()) | _read_range(port, place)
+    return ports, names, needs
+
+
+def port_name(port: dict[str, Any], where: str) -> str:
+    """Read a port by name: an IANA service name, without ``endPort``."""
+    name = port["port"]
+    if not _PORT_NAME.fullmatch(name) or not re.search("[a-z]", name) or "--" in name:
+        raise NotEvaluatedError(f"{where}.port", f"{shown(name)} is no name of a port")
+    if port.get("endPort") is not None:
+        raise NotEvaluatedError(f"{where}.endPort", "endPort with a port by name")
+    return str(name)
 
 
 def _read_range(port: dict[str, Any], where: str) -> PortSet:
-    """Read ``port`` and ``endPort``; no port is every port. Named ports are not evaluated."""
+    """Read ``port`` and ``endPort``; no port is every port."""
     if port.get("port") is None:
         if port.get("endPort") is not None:
             raise NotEvaluatedError(f"{where}.endPort", "endPort without port")
         return PortSet.all()
-    if isinstance(port["port"], str):
-        raise NotEvaluatedError(f"{where}.port", f"named port {shown(port['port'])} is not evaluated")
     low = integer(port["port"], 1, MAX_PORT, f"{where}.port")
     high = low if port.get("endPort") is None else integer(port["endPort"], low, MAX_PORT, f"{where}.endPort")
     return PortSet.from_intervals([(low, high)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Allow, CidrPeer, Dialect, EntityPeer, PolicyIntent, WorkloadPeer
@@ -19,7 +19,7 @@ from discovery.verify.fields import shown
 from discovery.verify.nets import NetIndex, Network, Relation, cidr_match, parse_prefix, parse_target
 from discovery.verify.rules import AnyMatch, CidrMatch, EntityMatch, PeerMatch, PodMatch, ReadPolicy
 
-Atom = PodMatch | EntityMatch | AnyMatch
+Atom = PeerMatch
 
 _BY_ADDRESS = (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER)
 _FAMILY = {Protocol.ICMP: 4, Protocol.ICMPV6: 6}
@@ -63,15 +63,7 @@ def written(policies: Iterable[ReadPolicy], cluster: str) -> Meaning:
 
 def in_cluster(peer: PeerMatch, cluster: str) -> PeerMatch:
     """Return the peer with its cluster made explicit."""
-    if not isinstance(peer, PodMatch) or peer.cluster is not None:
-        return peer
-    return PodMatch(
-        cluster=cluster,
-        namespace=peer.namespace,
-        labels=peer.labels,
-        service_account=peer.service_account,
-        namespace_labels=peer.namespace_labels,
-    )
+    return replace(peer, cluster=cluster) if isinstance(peer, PodMatch) and peer.cluster is None else peer
 
 
 def intended(intents: Iterable[PolicyIntent], platform: Platform) -> tuple[Meaning, list[tuple[Allow, str]]]:
@@ -198,7 +190,10 @@ def _named(atom: Atom) -> str:
         return f"entity {atom.entity}"
     if isinstance(atom, AnyMatch):
         return "any peer"
+    if not isinstance(atom, PodMatch):
+        return shown(repr(atom))
     parts = [f"{key}={value}" for key, value in (*atom.namespace_labels.pairs, *atom.labels.pairs)]
+    parts += map(str, atom.where)
     if atom.service_account is not None:
         parts.append(f"serviceAccount={atom.service_account}")
     return "pods " + shown(f"{atom.namespace or '(any namespace)'}: {','.join(parts) or '(all)'}")

@@ -15,7 +15,7 @@ import yaml
 from yaml.constructor import SafeConstructor
 
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.verify import calico, cilium, kubernetes
+from discovery.verify import calico, cilium, cluster_policies, kubernetes
 from discovery.verify.fields import NOT_EVALUATED, shown
 from discovery.verify.rules import ReadPolicy
 
@@ -31,7 +31,7 @@ _INDENT = re.compile(r"^[ \t?:-]*", re.MULTILINE)
 Reader = Callable[[dict[str, Any], str], tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]]
 _READERS: dict[str, Reader] = {
     "networking.k8s.io": kubernetes.read,
-    "policy.networking.k8s.io": kubernetes.read,
+    cluster_policies.GROUP: cluster_policies.read,
     "cilium.io": cilium.read,
     "projectcalico.org": calico.read,
     "crd.projectcalico.org": calico.read,

@@ -2,8 +2,8 @@
 
 Codes of :func:`check`, all of level error unless said otherwise: ``direction-missing``, ``unexpected-policy``,
 ``missing-allow``, ``excess-allow``, ``inexpressible-allow``, ``monitor-isolates``, ``enforce-inert``,
-``needs-newer-platform``, ``wrong-dialect``, ``wrong-tier``, ``cluster-unknown``, ``version-not-selected``,
-``selects-other-workload``,
+``needs-newer-platform``, ``odd-rule``, ``wrong-dialect``, ``wrong-tier``, ``cluster-unknown``,
+``version-not-selected``, ``selects-other-workload``,
 ``workload-without-version`` (warning), ``peer-may-cross-clusters`` (warning), and everything that
 :func:`discovery.verify.read.read_policies` reports. Codes of :func:`covers`: ``learned-edge-cut``,
 ``learned-edge-unknown``, ``workload-without-version``.
@@ -20,18 +20,8 @@ from discovery.model.edge import Direction, Edge, Endpoint
 from discovery.model.intent import Mode, PolicyIntent
 from discovery.model.platform import Platform
 from discovery.model.workload import EndpointKind, Entity, WorkloadRef, WorkloadVersion
-from discovery.verify.evaluate import (
-    AddressEnd,
-    Decision,
-    End,
-    EntityEnd,
-    Evaluator,
-    Outcome,
-    PodEnd,
-    Probe,
-    isolates_now,
-    unmet_needs,
-)
+from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
+from discovery.verify.evaluate import Decision, Evaluator, Outcome, Probe, isolates_now, unmet_needs
 from discovery.verify.fields import shown
 from discovery.verify.meaning import differences, in_cluster, intended, written
 from discovery.verify.read import ReadSet
@@ -214,6 +204,10 @@ def _in_mode(policy: ReadPolicy, platform: Platform, mode: Mode) -> Iterator[Dia
         yield _error("monitor-isolates", policy.source, f"{policy} isolates {policy.direction} once it is applied")
     if mode is Mode.ENFORCE and not now:
         yield _error("enforce-inert", policy.source, f"{policy} isolates no {policy.direction} when it is applied")
+    odd = sum(not rule.is_plain for rule in policy.rules)
+    if odd:
+        text = f"{policy} has {odd} rules that deny, pass, or allow by more than peer and port: none is ever written"
+        yield _error("odd-rule", policy.source, text)
     tier = dict(platform.settings).get("tier", policy.tier)
     if policy.tier != tier:
         yield _error("wrong-tier", policy.source, f"{policy} is in tier {shown(policy.tier)}, not in {tier}")

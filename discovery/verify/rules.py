@@ -1,16 +1,20 @@
 """The common rule table: what a manifest of any dialect says, one :class:`ReadPolicy` per direction.
 
-All values are canonical, so equality is equality of meaning within one platform.
+All values are canonical, so equality is equality of meaning within one platform, conditions and algebra of peers aside.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect
 from discovery.model.ports import PortSet
-from discovery.model.workload import Entity, Labels, WorkloadVersion
+from discovery.model.workload import VOLATILE_KEYS, Entity, Labels, WorkloadVersion
+from discovery.verify.conditions import Condition, holds
+from discovery.verify.truth import Truth, every, known
 
 ALL_ICMP_TYPES = tuple(range(256))
 
@@ -21,12 +25,29 @@ OPT_IN_KEY = "policy-discovery/enforce"
 OPT_IN_VALUE = "true"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Action(StrEnum):
+    """What a rule does to what it matches; PASS leaves the layer or tier that it is in."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    PASS = "pass"  # noqa: S105 - a word of policies
+
+
+class Layer(StrEnum):
+    """Where a policy stands to the namespaced ones: cluster policies come before them or, as a baseline, after."""
+
+    ADMIN = "admin"
+    NAMESPACE = "namespace"
+    BASELINE = "baseline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PodMatch:
     """Pods by cluster, namespace, labels and service account; None is "any", all given parts must hold.
 
     ``cluster`` None is the cluster that the policy is applied in. ``namespace_labels`` are required labels of
-    the pod's namespace, other than its name. An empty ``labels`` selects every pod of the place.
+    the pod's namespace, other than its name. An empty ``labels`` selects every pod of the place. ``where`` is whatever
+    else must hold.
     """
 
     cluster: str | None = None
@@ -34,48 +55,127 @@ class PodMatch:
     labels: Labels = NO_LABELS
     service_account: str | None = None
     namespace_labels: Labels = NO_LABELS
+    where: tuple[Condition, ...] = ()
 
     def matches(self, version: WorkloadVersion) -> bool:
         """Say whether a workload version is surely selected (an unknown service account is not a match)."""
-        return (
-            self.cluster in (None, version.ref.cluster)
-            and self.namespace in (None, version.ref.namespace)
-            and version.labels.matches(self.labels)
-            and self.service_account in (None, version.service_account)
-            and version.namespace_labels.matches(self.namespace_labels)
-        )
+        return self.selects(version) is Truth.YES
+
+    def selects(self, version: WorkloadVersion) -> Truth:
+        """Say whether a workload version is selected; attributes that no source reported may match."""
+        ref = version.ref
+        if self.cluster not in (None, ref.cluster) or self.namespace not in (None, ref.namespace):
+            return Truth.NO
+        found = _has_labels(version, self.labels)
+        if found is not Truth.NO and self.service_account not in (None, version.service_account):
+            found = min(found, known(answer=False) if version.service_account is not None else Truth.MAYBE)
+        if found is not Truth.NO and not version.namespace_labels.matches(self.namespace_labels):
+            # Every namespace has labels (its name at least), so none at all means that they are not known.
+            found = min(found, Truth.NO if version.namespace_labels.pairs else Truth.MAYBE)
+        if found is not Truth.NO and self.where:
+            found = min(found, every(holds(condition, version) for condition in self.where))
+        return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+def _has_labels(version: WorkloadVersion, required: Labels) -> Truth:
+    """Say whether a version has all pairs; those of keys that ingest leaves out may be there."""
+    if version.labels.matches(required):
+        return Truth.YES
+    missing = {key for key, _ in set(required.pairs) - set(version.labels.pairs)}
+    unrecorded = missing <= VOLATILE_KEYS and all(version.labels.get(key) is None for key in missing)
+    return Truth.MAYBE if unrecorded else Truth.NO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntityMatch:
     """One reserved entity."""
 
     entity: Entity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CidrMatch:
-    """Addresses inside any of these prefixes (canonical, collapsed, IPv4 first)."""
+    """Addresses inside any of these prefixes (canonical, collapsed, IPv4 first). ``inside`` says that they mean pods
+    and nodes as well on every platform, as those of cluster policies do.
+    """
 
     prefixes: tuple[str, ...]
+    inside: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnyMatch:
     """Every peer: pods, nodes and external addresses."""
 
 
-PeerMatch = PodMatch | EntityMatch | CidrMatch | AnyMatch
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameMatch:
+    """Addresses that one of these DNS name patterns resolved to (Cilium's: lower case, ``*`` within a label)."""
+
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnclearMatch:
+    """Peers that cannot be told from what is recorded: ``what`` says by which construct. With ``nodes`` they are nodes
+    at most, so that no pod and no external address is among them.
+    """
+
+    what: str
+    nodes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllMatch:
+    """Peers that every part matches."""
+
+    parts: tuple[PeerMatch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneMatch:
+    """Peers that one of the parts matches."""
+
+    parts: tuple[PeerMatch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExceptMatch:
+    """Every peer that the part does not match, unknown ones included."""
+
+    part: PeerMatch
+
+
+PeerMatch = PodMatch | EntityMatch | CidrMatch | AnyMatch | NameMatch | UnclearMatch | AllMatch | OneMatch | ExceptMatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRule:
-    """Allows any of ``peers`` on one protocol AND any of the ports (or ICMP types, for ICMP alone)."""
+    """Matches any of ``peers`` on one protocol AND any of the ports (or ICMP types, for ICMP alone), and does
+    ``action``.
+
+    ``names`` are ports by name, each the number that the server's containers give it. ``own`` is what the policy's own
+    end must match beside the subject. ``unclear`` names a further restriction that cannot be evaluated.
+    """
 
     peers: tuple[PeerMatch, ...]
     protocol: Protocol
     ports: PortSet = PortSet()
     icmp_types: tuple[int, ...] = ()
+    action: Action = Action.ALLOW
+    names: tuple[str, ...] = ()
+    own: PeerMatch | None = None
+    unclear: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Say whether the rule allows, and by peer, protocol and number of a port or type alone."""
+        return self.action is Action.ALLOW and not self.names and self.own is None and self.unclear is None
+
+    @property
+    def content(self) -> PortSet:
+        """Return the ports, or the ICMP types as if they were ports, that the rule names by number."""
+        return self.ports if self.protocol.has_ports else PortSet.of(*self.icmp_types)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +183,12 @@ class ReadPolicy:
     """What one manifest says for one direction.
 
     ``subject`` does not contain the opt-in label; ``opt_in`` says that it was there. ``isolates`` is what the
-    document asks for once it is in force (False only for Cilium's ``enableDefaultDeny: false``). ``staged``
-    kinds are never in force. ``source`` is ``path:line``. ``complete`` is False when something in the manifest
-    could not be evaluated: a decision that depends on it is then UNKNOWN. ``needs`` names the fields and kinds
-    that older platforms ignore, sorted. ``tier`` is Calico's; policies of Kubernetes are in its tier ``default``.
+    document asks for once it is in force (False for Cilium's ``enableDefaultDeny: false`` and for cluster policies,
+    which leave open what no rule of theirs matches). ``staged`` kinds are never in force. ``source`` is ``path:line``.
+    ``unread`` is what rules could do that could not be evaluated: a decision that depends on one is UNKNOWN; and
+    ``anywhere`` says that not even the subject could be read. ``needs`` names the fields and kinds that older platforms
+    ignore, sorted. ``order`` ranks policies of one tier or layer, lower first; ``tier`` is Calico's; policies of
+    Kubernetes are in its tier ``default``.
     """
 
     dialect: Dialect
@@ -100,23 +202,47 @@ class ReadPolicy:
     staged: bool
     rules: tuple[ReadRule, ...]
     source: str
-    complete: bool = True
+    unread: frozenset[Action] = frozenset()
+    anywhere: bool = False
     needs: tuple[str, ...] = ()
     tier: str = "default"
+    layer: Layer = Layer.NAMESPACE
+    order: float = math.inf
+
+    @property
+    def complete(self) -> bool:
+        """Say whether everything in the manifest could be evaluated."""
+        return not self.unread and not self.anywhere
 
     def __str__(self) -> str:
         """Return ``Kind namespace/name``, hostile characters escaped."""
         return ascii(f"{self.kind} {self.namespace or '(cluster)'}/{self.name}")[1:-1]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """A tier of Calico: lower orders come first; ``default`` is what happens to what its policies select and no rule of
+    theirs decides, DENY or PASS.
+    """
+
+    name: str
+    order: float
+    default: Action
+
+
 def rules_for(
-    peers: tuple[PeerMatch, ...], ports: dict[Protocol, PortSet], icmp_types: dict[Protocol, tuple[int, ...]]
+    peers: tuple[PeerMatch, ...],
+    ports: dict[Protocol, PortSet],
+    icmp_types: dict[Protocol, tuple[int, ...]],
+    action: Action = Action.ALLOW,
 ) -> list[ReadRule]:
     """Return one rule per protocol for a list of peers; no peers and empty ports give no rule."""
     if not peers:
         return []
-    rules = [ReadRule(peers=peers, protocol=p, ports=s) for p, s in sorted(ports.items()) if s.intervals]
-    rules += [ReadRule(peers=peers, protocol=p, icmp_types=t) for p, t in sorted(icmp_types.items()) if t]
+    rules = [ReadRule(peers=peers, protocol=p, ports=s, action=action) for p, s in sorted(ports.items()) if s.intervals]
+    rules += [
+        ReadRule(peers=peers, protocol=p, icmp_types=t, action=action) for p, t in sorted(icmp_types.items()) if t
+    ]
     return rules
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.flows.identity import VOLATILE_KEYS, name_from_pod, reserved_endpoint, workload_endpoint
-from discovery.model.workload import EndpointKind
+from discovery.flows.identity import name_from_pod, reserved_endpoint, workload_endpoint
+from discovery.model.workload import VOLATILE_KEYS, EndpointKind
 
 _TEXT = st.text(max_size=4)
 _LABELS = st.dictionaries(_TEXT, _TEXT, max_size=3)

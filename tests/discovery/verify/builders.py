@@ -14,7 +14,7 @@ from discovery.model.intent import Allow, CidrPeer, EntityPeer, Peer, PolicyInte
 from discovery.model.platform import Platform, parse_platforms
 from discovery.model.ports import PortSet
 from discovery.model.workload import Entity, Labels, Selector, WorkloadRef, WorkloadVersion
-from discovery.verify.evaluate import PodEnd
+from discovery.verify.ends import PodEnd
 
 CLUSTER = "c1"
 

@@ -6,19 +6,8 @@ import pytest
 
 from discovery.model.edge import Direction, Protocol
 from discovery.model.workload import Entity
-from discovery.verify.evaluate import (
-    AddressEnd,
-    Decision,
-    End,
-    EntityEnd,
-    Evaluator,
-    Outcome,
-    PodEnd,
-    Probe,
-    decide,
-    isolates_now,
-    unmet_needs,
-)
+from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
+from discovery.verify.evaluate import Decision, Evaluator, Outcome, Probe, decide, isolates_now, unmet_needs
 from discovery.verify.read import read_policies
 from discovery.verify.rules import ReadPolicy
 from tests.discovery.verify.builders import platform, pod, version

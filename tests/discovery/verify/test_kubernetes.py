@@ -11,6 +11,7 @@ from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect
 from discovery.model.ports import PortSet
 from discovery.model.workload import Labels
+from discovery.verify.conditions import NAMESPACE_NAME, Operator, Requirement, Scope
 from discovery.verify.kubernetes import read
 from discovery.verify.rules import AnyMatch, CidrMatch, PodMatch, ReadPolicy, ReadRule
 from tests.discovery.verify.builders import codes, document
@@ -196,14 +197,18 @@ def test_ports(port: dict[str, object], protocol: Protocol, ports: PortSet) -> N
         {"from": [{}]},
         {"from": [None]},
         {"from": {"podSelector": {}}},
-        {"from": [{"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}]},
+        {"from": [{"podSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}]},
+        {"from": [{"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}]},
+        {"from": [{"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}}]},
         {"from": [{"podSelector": {"matchLabels": {"a": 1}}}]},
         {"from": [{"podSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}}]},
         {"from": [{"ipBlock": {"cidr": "10.0.0.0"}}]},
         {"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/9"]}}]},
         {"from": [{"ipBlock": {}}]},
         {"to": [{"podSelector": {}}]},
-        {"ports": [{"port": "http"}]},
+        {"ports": [{"port": "80"}]},
+        {"ports": [{"port": "a--b"}]},
+        {"ports": [{"port": "http", "endPort": 90}]},
         {"ports": [{"port": True}]},
         {"ports": [{"port": 0}]},
         {"ports": [{"port": 65536}]},
@@ -229,7 +234,7 @@ def test_rules_outside_the_subset_are_reported_and_the_rest_is_kept(rule: object
 @pytest.mark.parametrize(
     "spec",
     [
-        {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}},
+        {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["1"]}]}},
         {"podSelector": []},
         {"podSelector": "x"},
         {"policyTypes": ["Both"]},
@@ -261,11 +266,49 @@ def test_unusable_metadata_is_refused(metadata: object) -> None:
     assert (policies, codes(diagnostics)) == ((), ["not-evaluated"])
 
 
-def test_cluster_wide_kinds_make_everything_unknown() -> None:
-    """A ClusterNetworkPolicy is not evaluated and stands for anything, anywhere."""
+def test_expressions_become_conditions() -> None:
+    """``In`` with one value is a pair; the other operators are conditions on labels of pods or of namespaces."""
+    expressions = [
+        {"key": "app", "operator": "In", "values": ["web"]},
+        {"key": "tier", "operator": "NotIn", "values": ["b", "a"]},
+        {"key": "old", "operator": "DoesNotExist"},
+    ]
     policies, diagnostics = read(
-        {"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy", "metadata": {"name": "x"}},
+        manifest(
+            podSelector={"matchExpressions": expressions},
+            ingress=[
+                {
+                    "from": [
+                        {
+                            "namespaceSelector": {
+                                "matchExpressions": [{"key": NAMESPACE_NAME, "operator": "NotIn", "values": ["dev"]}]
+                            }
+                        }
+                    ]
+                }
+            ],
+        ),
         "f:1",
     )
-    assert codes(diagnostics) == ["not-evaluated"]
-    assert [(p.subject, p.complete) for p in policies] == [(PodMatch(), False)] * 2
+    assert diagnostics == ()
+    subject = policies[0].subject
+    assert subject.labels == Labels.of({"app": "web"})
+    assert subject.where == (
+        Requirement(scope=Scope.POD, key="old", operator=Operator.LACKS),
+        Requirement(scope=Scope.POD, key="tier", operator=Operator.NOT_IN, values=("a", "b")),
+    )
+    (peer,) = policies[0].rules[0].peers
+    where = Requirement(scope=Scope.NAMESPACE, key=NAMESPACE_NAME, operator=Operator.NOT_IN, values=("dev",))
+    assert peer == PodMatch(where=(where,))
+
+
+def test_ports_by_name_are_rules_of_their_own() -> None:
+    """Numbers and names of one protocol are two rules, because a name has a number only at a server."""
+    policies, diagnostics = read(
+        manifest(ingress=[{"ports": [{"port": 80}, {"port": "http"}, {"port": "web"}]}]), "f:1"
+    )
+    assert diagnostics == ()
+    assert [(rule.ports, rule.names) for rule in policies[0].rules] == [
+        (PortSet.of(80), ()),
+        (PortSet(), ("http", "web")),
+    ]
