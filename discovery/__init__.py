@@ -3,7 +3,7 @@
 The public API is the set of use cases of :mod:`discovery.app`, loaded on first use so that
 ``import discovery`` stays cheap::
 
-    from discovery import ingest, suggest
+    from discovery import ingest, suggest, verify_policies
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from discovery.app.ingest import ingest
     from discovery.app.suggest import suggest
+    from discovery.app.verify import verify_policies
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "ingest", "suggest"]
+__all__ = ["__version__", "ingest", "suggest", "verify_policies"]
 
-_USE_CASES = {"ingest": "discovery.app.ingest", "suggest": "discovery.app.suggest"}
+_USE_CASES = {
+    "ingest": "discovery.app.ingest",
+    "suggest": "discovery.app.suggest",
+    "verify_policies": "discovery.app.verify",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -49,14 +49,19 @@ def header(workload: WorkloadRef, platform: str, mode: str, guide: Guide, left_o
     name = clean(str(workload), 2 * MAX_NAME)
     lines = _prose(f"Network policy in {mode} mode for {name}{kind}{cluster}.")
     lines += _prose(f"Platform: {clean(platform)}.")
-    lines += _prose(f"Effect: {guide.effect}")
-    lines += _prose(f"Watch: {guide.watch}{':' if guide.watch_commands else '.'}") + _commands(guide.watch_commands)
-    if guide.promote:
-        lines += _prose(f"Promote: {guide.promote}")
-    lines += ["Roll back:", *_commands(guide.rollback)]
+    lines += guide_lines(guide)
     for sentence in left_out:
         lines += _prose(sentence)
     return tuple(lines)
+
+
+def guide_lines(guide: Guide) -> tuple[str, ...]:
+    """Return the lines of a header that say what applying does, how to watch it, promote it and roll it back."""
+    lines = _prose(f"Effect: {guide.effect}")
+    lines += _prose(f"Watch: {guide.watch}{':' if guide.watch_commands else '.'}") + _commands(guide.watch_commands)
+    if guide.promote:
+        lines += _prose(f"Promote: {guide.promote}")
+    return (*lines, "Roll back:", *_commands(guide.rollback))
 
 
 def not_isolated(direction: str, reasons: Iterable[str]) -> str:

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from discovery.app.manifests import folder_texts
 from discovery.learn.peers import NodeAddresses, split_external
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Verdict
-from discovery.model.errors import InputError
 from discovery.model.workload import WorkloadRef, WorkloadVersion
 from discovery.verify.denies import denied_edges, may_select, read_denies
-from discovery.verify.fields import NO_DENIES
 from discovery.verify.read import ReadSet, read_policies
 from discovery.verify.rules import OPT_IN_KEY, OPT_IN_VALUE, ReadPolicy
 
@@ -29,22 +28,6 @@ class Existing:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-def _texts(folder: Path) -> dict[str, bytes]:
-    """Return the manifests of a folder. Raises :class:`InputError` when there are none, or one cannot be read."""
-    suffixes = (".yaml", ".yml", ".json")
-    names = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix.lower() in suffixes]
-    if not names:
-        raise InputError(
-            f"{folder}: no manifests (*.yaml, *.yml, *.json)",
-            hint="save them with: kubectl get ciliumnetworkpolicies,networkpolicies -A -o yaml",
-        )
-    try:
-        return {str(path.relative_to(folder)): path.read_bytes() for path in names}
-    except OSError as error:
-        hint = "check the permissions of the manifests"
-        raise InputError(f"{error.filename}: {error.strerror or error}", hint=hint) from error
-
-
 def read_existing(folder: Path | None, edges: Iterable[Edge], versions: Iterable[WorkloadVersion]) -> Existing:
     """Read existing policies. What cannot be evaluated counts as isolating, and is said.
 
@@ -53,7 +36,7 @@ def read_existing(folder: Path | None, edges: Iterable[Edge], versions: Iterable
     """
     if folder is None:
         return Existing()
-    texts = _texts(folder)
+    texts = folder_texts(folder)
     known = tuple(versions)
     given = tuple(edges)
     read = read_policies(texts)
@@ -73,7 +56,7 @@ def read_existing(folder: Path | None, edges: Iterable[Edge], versions: Iterable
         isolated=isolated,
         denied=denied_edges(denies, audited, known),
         unexplained=unexplained,
-        diagnostics=(*_notes(read, isolating, denies), *_missing(unexplained)),
+        diagnostics=(*_notes(read, isolating), *_missing(unexplained)),
     )
 
 
@@ -93,7 +76,7 @@ def _missing(unexplained: Iterable[Edge]) -> tuple[Diagnostic, ...]:
 
 def _isolates(policy: ReadPolicy) -> bool:
     """Say whether a policy that is in force isolates what it selects, or may."""
-    return not policy.staged and (policy.isolates or not policy.complete)
+    return not policy.staged and (policy.isolates or policy.anywhere)
 
 
 def _governs(policy: ReadPolicy, version: WorkloadVersion) -> bool:
@@ -103,14 +86,12 @@ def _governs(policy: ReadPolicy, version: WorkloadVersion) -> bool:
     return may_select(policy.subject, version)
 
 
-def _notes(read: ReadSet, isolating: list[ReadPolicy], denies: Iterable[ReadPolicy]) -> tuple[Diagnostic, ...]:
-    """Return what could not be evaluated, each with what was made of it. Denies are read by a reader of their own."""
+def _notes(read: ReadSet, isolating: list[ReadPolicy]) -> tuple[Diagnostic, ...]:
+    """Return what could not be evaluated, each with what was made of it."""
     counted = {policy.source for policy in isolating if not policy.complete}
-    unread = {policy.source for policy in denies if not policy.complete}
     notes = []
     for note in read.diagnostics:
-        evaluated = note.message.endswith(NO_DENIES) and note.subject not in unread
-        if note.level is not Level.ERROR or evaluated:
+        if note.level is not Level.ERROR:
             continue
         treated = "all workloads that it may select are treated as isolated"
         if note.code == "unreadable-yaml":

@@ -82,8 +82,9 @@ def read_staged(staging: Path, names: list[str]) -> dict[str, str]:
     return {name: (staging / name).read_text("utf-8") for name in names}
 
 
-def publish(folder: Path, staging: Path, names: list[str]) -> Written:
-    """Move staged files into place and retire files of an earlier run that are no longer written.
+def publish(folder: Path, staging: Path, names: list[str], *, retire: bool = True) -> Written:
+    """Move staged files into place and, unless told otherwise, retire files of an earlier run that are no longer
+    written; those that are not retired stay ours.
 
     A file of ours that somebody edited since is kept, not retired: the manifest's digest no longer fits.
     """
@@ -101,7 +102,9 @@ def publish(folder: Path, staging: Path, names: list[str]) -> Written:
         target.parent.mkdir(parents=True, exist_ok=True)
         (staging / name).replace(target)
         written.append(name)
-    retired = [name for name in sorted(before.keys() - digests.keys()) if _retire(folder / name, before[name])]
+    stale = sorted(before.keys() - digests.keys())
+    retired = [name for name in stale if retire and _retire(folder / name, before[name])]
+    digests |= {name: before[name] for name in stale if not retire and (folder / name).is_file()}
     (staging / MANIFEST).write_text(as_json({"tool": "policy-discovery", "files": digests}), "utf-8")
     (staging / MANIFEST).replace(folder / MANIFEST)
     shutil.rmtree(staging, ignore_errors=True)

@@ -13,23 +13,16 @@ from discovery.app.output import Written, publish, read_staged, stage, stage_mor
 from discovery.app.owners import Owners, owner_labels, read_owners
 from discovery.app.records import evidence_files, summary_json
 from discovery.app.report import summary_pages
+from discovery.app.told import gone_by, told_by
 from discovery.app.words import describe_incomplete, duration
 from discovery.flows.declared import (
-    declared_calls,
-    declared_exposures,
-    declared_probes,
-    declared_resolvers,
-    declared_routes,
-    declared_runs,
-    gone,
-    mesh_signs,
     unshown_namespaces,
 )
 from discovery.flows.workloads import Workloads
-from discovery.learn.intents import Learned, Subjects, Told, learn
+from discovery.learn.intents import Learned, Subjects, learn
 from discovery.learn.judge import Options, Ruling
 from discovery.model.artifact import Rendered
-from discovery.model.capture import Aspect, CaptureProfile, Shows
+from discovery.model.capture import CaptureProfile
 from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge
@@ -37,7 +30,7 @@ from discovery.model.errors import IncompleteInputError, OptionError, ReadBackEr
 from discovery.model.intent import Mode
 from discovery.model.inventory import Inventory
 from discovery.model.platform import Platform, detect_platforms
-from discovery.model.workload import EndpointKind, WorkloadRef
+from discovery.model.workload import WorkloadRef
 from discovery.verify.read import read_policies
 from discovery.verify.readback import check, covers
 
@@ -91,9 +84,11 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
             client_prefixes=not options.show_addresses,
             enforce=options.mode is Mode.ENFORCE,
         ),
-        Subjects(namespaces=frozenset(options.namespaces), include_system=options.include_system, gone=_gone(evidence)),
+        Subjects(
+            namespaces=frozenset(options.namespaces), include_system=options.include_system, gone=gone_by(evidence)
+        ),
         existing.denied,
-        _told(evidence, frozenset() if options.learn_audit else existing.unexplained),
+        told_by(evidence, frozenset() if options.learn_audit else existing.unexplained),
     )
     options.progress("learning", 1, 3)
     # What was given may lack a policy that the flows name (rule 7).
@@ -143,41 +138,6 @@ def _check_usable(account: Completeness) -> None:
         )
 
 
-def _told(evidence: Evidence, unexplained: frozenset[Edge]) -> Told:
-    """Return what is known beside the flows."""
-    if evidence.inventory is None:
-        shown = evidence.profile.shows.get(Aspect.LABELS) is not Shows.NO
-        return Told(labels_shown=shown, unexplained=unexplained)
-    refs = evidence.workloads.ref_of
-    nodes = evidence.inventory.node_addresses
-    calls, unresolved = declared_calls(evidence.inventory, refs)
-    return Told(
-        calls=calls,
-        unresolved=unresolved,
-        routes=declared_routes(evidence.inventory, refs),
-        exposures=declared_exposures(evidence.inventory, refs),
-        runs=declared_runs(evidence.inventory, refs),
-        resolvers=declared_resolvers(evidence.inventory, refs),
-        probes=declared_probes(evidence.inventory, refs),
-        meshes=mesh_signs(evidence.inventory, refs),
-        addresses={
-            evidence.inventory.cluster: {
-                EndpointKind.HOST: nodes,
-                EndpointKind.REMOTE_NODE: nodes,
-                EndpointKind.KUBE_APISERVER: evidence.inventory.api_servers,
-            }
-        },
-        unexplained=unexplained,
-    )
-
-
-def _gone(evidence: Evidence) -> frozenset[WorkloadRef]:
-    """Return the workloads that the inventory, if there is one, does not have any more."""
-    if evidence.inventory is None:
-        return frozenset()
-    return gone(evidence.inventory, evidence.workloads.versions)
-
-
 def _render(
     learned: Learned,
     platform: Platform,
@@ -221,7 +181,7 @@ def _beside_inventory(evidence: Evidence) -> list[Diagnostic]:
             message="it was seen in the traffic, and the inventory does not have it any more: no rule names it",
             hint="nothing to do if it was removed; else make the inventory again",
         )
-        for ref in sorted(_gone(evidence))
+        for ref in sorted(gone_by(evidence))
     ]
     found += [
         Diagnostic(

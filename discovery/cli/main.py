@@ -14,6 +14,9 @@ from discovery import __version__
 COMMANDS = {
     "ingest": ("discovery.cli.ingest_command", "Read flow logs into a lake (orient, resolve, remove duplicates once)."),
     "suggest": ("discovery.cli.suggest_command", "Learn policies from flow logs or a lake and write them for review."),
+    "verify": ("discovery.cli.verify_command", "Replay flows on policies: what would be cut, what is too wide."),
+    "promote": ("discovery.cli.promote_command", "Turn monitor policies into enforcing ones, if nothing would be cut."),
+    "diff": ("discovery.cli.diff_command", "Compare what two sets of policies mean, with a witness per change."),
     "doctor": ("discovery.cli.doctor_command", "Say what an input shows and what this machine can do."),
     "completion": ("discovery.cli.completion_command", "Print the completion script for your shell."),
 }
@@ -66,7 +69,7 @@ def cli() -> None:
 
 
 def main(*args: Any) -> None:
-    """Run the command line; exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete."""
+    """Run the command line; exit codes: 0 done, 1 failed, 2 usage, 3 traffic cut, 4 input incomplete, 5 new finds."""
     from discovery.app.lean import without_blas_threads, without_pandas
 
     without_pandas()

@@ -15,6 +15,7 @@ from discovery.model.diagnostics import Diagnostic
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect
 from discovery.model.ports import MAX_PORT, PortSet
+from discovery.verify.context import NO_CONTEXT, Context
 from discovery.verify.fields import (
     Head,
     Notes,
@@ -68,7 +69,11 @@ _PROTOCOLS = {protocol.value: protocol for protocol in Protocol if protocol.has_
 _Ports = tuple[dict[Protocol, PortSet], dict[Protocol, tuple[str, ...]]]
 
 
-def read(document: dict[str, Any], source: str) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
+def read(
+    document: dict[str, Any],
+    source: str,
+    context: Context = NO_CONTEXT,  # noqa: ARG001 - these policies refer to nothing; all readers look alike
+) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
     """Return one policy per direction with rules, and what could not be evaluated. Never raises for bad content."""
     notes = Notes(source)
     try:

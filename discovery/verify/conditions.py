@@ -145,8 +145,10 @@ def _required(requirement: Requirement, attributes: Attributes, namespace: str |
             labels = Labels()
     elif requirement.scope is Scope.ACCOUNT:
         labels = attributes.account
-        if labels is not None and key != ACCOUNT_NAME:  # labels of service accounts are in no flow
+        if key != ACCOUNT_NAME and (labels is None or labels.pairs):  # labels of service accounts are in no flow
             labels = None
+        elif labels is None and requirement.operator is Operator.HAS:  # every pod has one, whatever its name
+            return Truth.YES
     else:
         labels = attributes.pod
         if key in attributes.unrecorded and labels.get(key) is None:

@@ -1,40 +1,43 @@
-"""Explicit denies of existing policies, read as the rules that they are, so that audited traffic which somebody
-denied on purpose is never learned.
+"""Explicit denies of existing policies, so that audited traffic which somebody denied on purpose is never learned.
 
-A deny section is read as if it were an allow section: "would this rule match?" is the same question. Where a deny
-cannot be read exactly it counts as matching for every subject it may select, because learning a denied edge is the
-worse mistake: an unreadable file may deny everything, a manifest that cannot be taken apart everything of its
-namespace, a rule that cannot be evaluated everything of its subject in its direction.
+Where a deny cannot be read exactly it counts as matching for every subject it may select, because learning a denied
+edge is the worse mistake: an unreadable file may deny everything, a manifest that cannot be taken apart everything of
+its namespace, a rule that cannot be evaluated everything of its subject in its direction.
 
-Read: ``ingressDeny``/``egressDeny`` of CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, ``action: Deny`` of
-Calico's namespaced and global policies (staged ones too: somebody means them). The cluster policies of
-policy.networking.k8s.io count as matching when they deny anything. Meshes and other CNIs deny on a plane of their
-own, which no rule written here opens: they are not read.
+Read: ``ingressDeny``/``egressDeny`` of Cilium's policies, ``action: Deny`` of Calico's (in any tier and order, staged
+ones too: somebody means them), and of the cluster policies of policy.networking.k8s.io. Meshes and other CNIs deny on a
+plane of their own, which no rule written here opens: they are not read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from discovery.model.edge import Direction, Edge, Endpoint
 from discovery.model.intent import Dialect
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity, WorkloadRef, WorkloadVersion
-from discovery.verify import calico, cilium
+from discovery.verify import cluster_policies
+from discovery.verify.context import Context
 from discovery.verify.fields import Head, unread
 from discovery.verify.nets import NetIndex, Relation, parse_target
-from discovery.verify.read import UnreadableError, expand, load_documents
+from discovery.verify.read import UnreadableError, expand, load_documents, read_document
+from discovery.verify.references import read_references
 from discovery.verify.rules import (
     ALL_ICMP_TYPES,
+    Action,
+    AllMatch,
     AnyMatch,
     CidrMatch,
     EntityMatch,
+    OneMatch,
     PeerMatch,
     PodMatch,
     ReadPolicy,
     ReadRule,
+    UnclearMatch,
 )
 from discovery.verify.truth import Truth
 
@@ -43,16 +46,7 @@ _GROUPS = {
     "cilium.io": Dialect.CILIUM,
     "projectcalico.org": Dialect.CALICO,
     "crd.projectcalico.org": Dialect.CALICO,
-    "policy.networking.k8s.io": Dialect.KUBERNETES,
-}
-# kind -> the kind that its rules are read as; the cluster-wide ones have no namespace of their own.
-_KINDS = {
-    "CiliumNetworkPolicy": "CiliumNetworkPolicy",
-    "CiliumClusterwideNetworkPolicy": "CiliumNetworkPolicy",
-    "NetworkPolicy": "NetworkPolicy",
-    "GlobalNetworkPolicy": "NetworkPolicy",
-    "StagedNetworkPolicy": "StagedNetworkPolicy",
-    "StagedGlobalNetworkPolicy": "StagedNetworkPolicy",
+    cluster_policies.GROUP: Dialect.KUBERNETES,
 }
 _NAMESPACED = ("CiliumNetworkPolicy", "NetworkPolicy", "StagedNetworkPolicy")
 Match = TypeVar("Match", bound=PeerMatch)
@@ -61,63 +55,66 @@ Match = TypeVar("Match", bound=PeerMatch)
 _ANYWHERE = "*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Section:
-    """The denies of one direction in the shape of allows. ``denies`` counts them as :func:`_marks` does;
-    ``namespace`` is set where the subject names its own.
-    """
-
-    direction: Direction
-    spec: dict[str, Any]
-    denies: int
-    namespace: str | None = None
-
-
 def read_denies(texts: Mapping[str, str | bytes]) -> tuple[ReadPolicy, ...]:
-    """Return the explicit denies of all manifests, as policies whose rules say what is denied.
+    """Return the explicit denies of all manifests, as policies whose rules are what is denied.
 
     ``complete`` is False where a deny could not be read exactly. Never raises for bad content.
     """
     found: list[ReadPolicy] = []
+    documents: list[tuple[str, Any]] = []
     for path in sorted(texts):
         try:
-            documents = load_documents(texts[path])
+            loaded = load_documents(texts[path])
         except UnreadableError as error:
             head = Head(api_version="", kind="unreadable file", name=path, namespace=None)
             found += unread(Dialect.CILIUM, head, None, f"{path}:{error.line}", staged=False)
             continue
-        for line, document in documents:
-            for manifest in expand(document):
-                found += _read_manifest(manifest, f"{path}:{line}")
+        documents += [(f"{path}:{line}", _placed(item)) for line, document in loaded for item in expand(document)]
+    context, _ = read_references(documents)
+    for source, document in documents:
+        found += _denies(document, source, context)
     return tuple(found)
 
 
-def _read_manifest(manifest: Any, source: str) -> Iterator[ReadPolicy]:
-    """Yield the denies of one manifest."""
-    if not isinstance(manifest, dict):
-        return
-    group, kind = str(manifest.get("apiVersion")).partition("/")[0], str(manifest.get("kind"))
-    dialect = _GROUPS.get(group)
-    marks = _marks([manifest.get("spec"), manifest.get("specs")])
-    if dialect is None or not marks:
-        return
+def _placed(manifest: Any) -> Any:
+    """Return a manifest that says its namespace; one that does not may land anywhere."""
+    if not isinstance(manifest, dict) or manifest.get("kind") not in _NAMESPACED:
+        return manifest
     metadata = manifest.get("metadata")
     given = metadata if isinstance(metadata, dict) else {}
-    namespace = given.get("namespace") if kind in _NAMESPACED else None
-    head = Head(
-        api_version={Dialect.CILIUM: "cilium.io/v2", Dialect.CALICO: "projectcalico.org/v3"}.get(dialect, group),
-        kind=_KINDS.get(kind, kind),
-        name=str(given.get("name") or "(no name)"),
-        namespace=namespace if isinstance(namespace, str) and namespace else None,
-    )
-    sections: list[_Section] = []
-    if kind in _KINDS:
-        sections = list(_cilium_sections(manifest) if dialect is Dialect.CILIUM else _calico_sections(manifest))
-        for section in sections:
-            yield from _read_section(dialect, head, section, source)
-    if sum(section.denies for section in sections) < marks:
-        # A deny stands where no deny belongs: which traffic it means is not known.
-        yield from unread(dialect, head, head.namespace, source, staged=kind.startswith("Staged"))
+    named = {"name": "(no name)", "namespace": _ANYWHERE} | {key: value for key, value in given.items() if value}
+    return {
+        **manifest,
+        "metadata": {key: value if isinstance(value, (str, dict)) else "x" for key, value in named.items()},
+    }
+
+
+def _denies(manifest: Any, source: str, context: Context) -> list[ReadPolicy]:
+    """Return the denies of one manifest."""
+    if not isinstance(manifest, dict):
+        return []
+    dialect = _GROUPS.get(str(manifest.get("apiVersion")).partition("/")[0])
+    marks = _marks([manifest.get("spec"), manifest.get("specs")])
+    if dialect is None or not marks:
+        return []
+    found = []
+    for policy in read_document(manifest, source, context)[0]:
+        if policy.anywhere and policy.direction not in _directions(manifest):
+            continue
+        rules = tuple(rule for rule in policy.rules if rule.action is Action.DENY)
+        if rules or Action.DENY in policy.unread:
+            rules = tuple(replace(rule, peers=tuple(map(_everywhere, rule.peers))) for rule in rules)
+            only_denies = policy.unread & {Action.DENY}
+            found.append(replace(policy, subject=_everywhere(policy.subject), rules=rules, unread=only_denies))
+    if _in_place(manifest, *Direction) < marks or not found:
+        # A deny stands where no deny belongs, or nothing came of it: which traffic it means is not known.
+        metadata = manifest.get("metadata")
+        given = metadata if isinstance(metadata, dict) else {}
+        namespace = given.get("namespace") if manifest.get("kind") in _NAMESPACED else None
+        place = namespace if isinstance(namespace, str) and namespace != _ANYWHERE else None
+        head = Head(api_version="", kind=str(manifest.get("kind")), name=str(given.get("name")), namespace=place)
+        found += unread(dialect, head, place, source, staged=head.kind.startswith("Staged"))
+    return found
 
 
 def _marks(value: Any) -> int:
@@ -137,71 +134,21 @@ def _is_deny(action: Any) -> bool:
     return isinstance(action, str) and action.lower() == "deny"
 
 
-def _cilium_sections(manifest: dict[str, Any]) -> Iterator[_Section]:
-    """Yield the deny sections of ``spec`` and ``specs``, each with nothing but the subject of its rule."""
+def _directions(manifest: dict[str, Any]) -> set[Direction]:
+    """Return the directions of the denies that stand where they belong; all of them where none does."""
+    return {direction for direction in Direction if _in_place(manifest, direction)} or set(Direction)
+
+
+def _in_place(manifest: dict[str, Any], *directions: Direction) -> int:
+    """Return how many denies of directions stand where they belong: sections of Cilium's rules, rules elsewhere."""
     specs = manifest.get("specs")
-    for rule in (manifest.get("spec"), *(specs if isinstance(specs, list) else ())):
-        if not isinstance(rule, dict):
-            continue
-        selector, namespace = rule.get("endpointSelector"), None
-        if manifest.get("kind") == "CiliumClusterwideNetworkPolicy":
-            selector, namespace = _without_namespace(selector)
-        for name, direction in _SECTIONS.items():
-            section = rule.get(name)
-            if section:
-                # An empty rule allows nothing where it is an allow; what it denies is left open, so it is not read.
-                items = [item or None for item in section] if isinstance(section, list) else section
-                spec = {"endpointSelector": selector, direction.value: items}
-                yield _Section(direction=direction, spec=spec, denies=1, namespace=namespace)
-
-
-def _without_namespace(selector: Any) -> tuple[Any, str | None]:
-    """Return an endpoint selector without its namespace label, and the namespace."""
-    labels = selector.get("matchLabels") if isinstance(selector, dict) else None
-    if not isinstance(labels, dict):
-        return selector, None
-    keys = [key for key in labels if key.removeprefix("k8s:") == cilium.NAMESPACE_KEY]
-    if len(keys) != 1 or not isinstance(labels[keys[0]], str):
-        return selector, None
-    rest = {key: value for key, value in labels.items() if key != keys[0]}
-    return {**selector, "matchLabels": rest}, labels[keys[0]]
-
-
-def _calico_sections(manifest: dict[str, Any]) -> Iterator[_Section]:
-    """Yield the Deny rules of a Calico policy by direction.
-
-    Tier, order and types are left out (they only say when the rule comes into force), and so is the namespace
-    selector of a global policy, which makes the subject wider.
-    """
-    spec = manifest.get("spec")
-    if not isinstance(spec, dict):
-        return
-    subject = {key: spec[key] for key in ("selector", "serviceAccountSelector") if key in spec}
-    for direction in Direction:
-        rules = spec.get(direction.value)
-        denies = [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
-        denies = [rule for rule in denies if _is_deny(rule.get("action"))]
-        if denies:
-            allows = [{**{k: v for k, v in rule.items() if k != "metadata"}, "action": "Allow"} for rule in denies]
-            turned = {**subject, "types": [direction.value.capitalize()], direction.value: allows}
-            yield _Section(direction=direction, spec=turned, denies=len(denies))
-
-
-def _read_section(dialect: Dialect, head: Head, section: _Section, source: str) -> Iterator[ReadPolicy]:
-    """Read one section with the reader of its dialect."""
-    metadata = {"name": head.name, "namespace": head.namespace or _ANYWHERE}
-    document = {"apiVersion": head.api_version, "kind": head.kind, "metadata": metadata, "spec": section.spec}
-    read = cilium.read if dialect is Dialect.CILIUM else calico.read
-    for policy in read(document, source)[0]:
-        if policy.direction is section.direction:
-            subject = _everywhere(policy.subject)
-            rules = tuple(replace(rule, peers=tuple(map(_everywhere, rule.peers))) for rule in policy.rules)
-            yield replace(
-                policy,
-                namespace=head.namespace,
-                subject=replace(subject, namespace=section.namespace or subject.namespace),
-                rules=rules,
-            )
+    rules = [
+        item for item in (manifest.get("spec"), *(specs if isinstance(specs, list) else ())) if isinstance(item, dict)
+    ]
+    sections = sum(bool(rule.get(name)) for rule in rules for name, of in _SECTIONS.items() if of in directions)
+    listed = [rule.get(direction.value) for rule in rules for direction in directions]
+    items = [item for one in listed if isinstance(one, list) for item in one if isinstance(item, dict)]
+    return sections + sum(_is_deny(item.get("action")) for item in items)
 
 
 def _everywhere(match: Match) -> Match:
@@ -272,6 +219,12 @@ class _Matcher:
                 # Cilium's prefixes never mean pods; elsewhere a pod has an address like any other.
                 pod = end.kind is EndpointKind.WORKLOAD and dialect is Dialect.CILIUM
                 return not pod and self._inside(peer, end)
+            case OneMatch():
+                return any(self._is_peer(part, end, dialect) for part in peer.parts)
+            case AllMatch():
+                return all(self._is_peer(part, end, dialect) for part in peer.parts)
+            case UnclearMatch(nodes=True):
+                return end.kind in (EndpointKind.HOST, EndpointKind.REMOTE_NODE, EndpointKind.KUBE_APISERVER)
             case _:  # whatever else is said of peers may mean this one
                 return True
 
@@ -303,6 +256,8 @@ def _names_content(rule: ReadRule, edge: Edge) -> bool:
     """
     if edge.protocol is not rule.protocol:
         return False
+    if rule.names:  # a name may be any number
+        return True
     if rule.protocol.has_ports:
         return rule.ports == PortSet.all() if edge.port is None else edge.port in rule.ports
     return rule.icmp_types == ALL_ICMP_TYPES if edge.icmp_type is None else edge.icmp_type in rule.icmp_types

@@ -21,6 +21,7 @@ from discovery.verify.rules import (
     CidrMatch,
     EntityMatch,
     ExceptMatch,
+    LocalMatch,
     NameMatch,
     OneMatch,
     PeerMatch,
@@ -85,10 +86,21 @@ class PeerMatcher:
 
     def covers(self, match: PeerMatch, end: End, subject: WorkloadVersion) -> Truth:
         """Say whether a peer of a rule of ``subject`` covers an end."""
-        if isinstance(match, AnyMatch):
-            return Truth.YES
-        if isinstance(end, AddressEnd) and not end.resolved:
-            return Truth.MAYBE
+        match match:
+            case AnyMatch():
+                return Truth.YES
+            case AllMatch():
+                return every(self.covers(part, end, subject) for part in match.parts)
+            case OneMatch():
+                return any_of(self.covers(part, end, subject) for part in match.parts)
+            case ExceptMatch():
+                return negated(self.covers(match.part, end, subject))
+            case _:
+                unresolved = isinstance(end, AddressEnd) and not end.resolved
+                return Truth.MAYBE if unresolved else self._is_one_of(match, end, subject)
+
+    def _is_one_of(self, match: PeerMatch, end: End, subject: WorkloadVersion) -> Truth:
+        """Say whether an end that is known is one of the peers that a match without parts names."""
         match match:
             case PodMatch():
                 return self._pod(match, end, subject)
@@ -96,16 +108,12 @@ class PeerMatcher:
                 return self._cidr(match, end)
             case EntityMatch():
                 return _entity(match.entity, end)
+            case LocalMatch():
+                return known(isinstance(end, PodEnd) and end.version.ref.cluster == subject.ref.cluster)
             case NameMatch():
                 return _named(match, end)
-            case UnclearMatch():
+            case _:
                 return _unclear(match, end)
-            case AllMatch():
-                return every(self.covers(part, end, subject) for part in match.parts)
-            case OneMatch():
-                return any_of(self.covers(part, end, subject) for part in match.parts)
-            case ExceptMatch():
-                return negated(self.covers(match.part, end, subject))
 
     def _pod(self, match: PodMatch, end: End, subject: WorkloadVersion) -> Truth:
         """Say whether a pod selector covers the other end. Selectors reach other clusters only in a Cilium mesh."""
@@ -183,8 +191,8 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     return re.compile((r"(?:[-a-z0-9_]+\.)+" if several else "") + text)
 
 
-def _unclear(match: UnclearMatch, end: End) -> Truth:
+def _unclear(match: PeerMatch, end: End) -> Truth:
     """Say whether an end may be among peers that cannot be told."""
-    if match.nodes:
+    if isinstance(match, UnclearMatch) and match.nodes:
         return Truth.MAYBE if isinstance(end, EntityEnd) and end.entity in _NODES else Truth.NO
     return Truth.MAYBE

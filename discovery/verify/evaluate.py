@@ -244,6 +244,19 @@ class Evaluator:
             ingress=self._side(probe, Direction.INGRESS, probe.server, probe.client),
         )
 
+    def program(self, direction: Direction, version: WorkloadVersion) -> tuple[object, ...]:
+        """Return everything that decides one side of a pod, comparable between evaluators of one platform: two equal
+        programs decide alike, whatever their policies are called. Unequal ones may still.
+        """
+        return tuple(
+            (
+                step.stage,
+                step.isolated,
+                tuple(frozenset((truth, rule) for truth, _, rule in rank) for rank in step.ranks),
+            )
+            for step in self._governed(direction, version)
+        )
+
     def allowed(self, client: End, server: End, protocol: Protocol) -> tuple[PortSet, PortSet]:
         """Return the ports (or ICMP types) on which a connection surely passes, and those on which it may."""
         probe = Probe(client=client, server=server, protocol=protocol)

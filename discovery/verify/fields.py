@@ -6,7 +6,7 @@ A manifest is hostile text: every value that reaches a message goes through :fun
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from discovery.model.diagnostics import Diagnostic, Level
@@ -14,12 +14,21 @@ from discovery.model.edge import Direction
 from discovery.model.intent import Dialect
 from discovery.model.workload import Labels
 from discovery.verify.conditions import Condition, Operator, Requirement, Scope
-from discovery.verify.rules import Action, PodMatch, ReadPolicy, ReadRule
+from discovery.verify.rules import (
+    Action,
+    AllMatch,
+    ExceptMatch,
+    OneMatch,
+    PeerMatch,
+    PodMatch,
+    ReadPolicy,
+    ReadRule,
+    UnclearMatch,
+)
 
 NOT_EVALUATED = "not-evaluated"
+PARTLY_EVALUATED = "partly-evaluated"
 _OPERATORS = {"In": Operator.IN, "NotIn": Operator.NOT_IN, "Exists": Operator.HAS, "DoesNotExist": Operator.LACKS}
-# What the readers of allows say of Cilium's deny rules; :mod:`discovery.verify.denies` reads them.
-NO_DENIES = "deny rules are not evaluated"
 _SHOWN = 80
 
 
@@ -224,9 +233,30 @@ def read_rules(
             notes.reject(error)
             complete = False
         else:
-            rules += found
+            for what in sorted({unclear for rule in found for unclear in _unclear(rule)}):
+                notes.warn(PARTLY_EVALUATED, f"{place}: {what}: not evaluated, so what depends on it is unknown")
+            rules += (replace(rule, place=place) for rule in found)
             needs |= needed
     return RuleList(rules=tuple(rules), complete=complete, needs=frozenset(needs))
+
+
+def _unclear(rule: ReadRule) -> set[str]:
+    """Return what of a rule cannot be evaluated."""
+    own = () if rule.own is None else (rule.own,)
+    return {what for peer in (*rule.peers, *own) for what in _unclear_parts(peer)} | set(filter(None, (rule.unclear,)))
+
+
+def _unclear_parts(peer: PeerMatch) -> set[str]:
+    """Return what of a peer cannot be evaluated."""
+    match peer:
+        case UnclearMatch():
+            return {peer.what}
+        case AllMatch() | OneMatch():
+            return {what for part in peer.parts for what in _unclear_parts(part)}
+        case ExceptMatch():
+            return _unclear_parts(peer.part)
+        case _:
+            return set()
 
 
 def unread(

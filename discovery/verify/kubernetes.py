@@ -18,6 +18,7 @@ from discovery.model.intent import Dialect
 from discovery.model.ports import MAX_PORT, PortSet
 from discovery.model.workload import Labels
 from discovery.verify.conditions import NAMESPACE_NAME, Scope
+from discovery.verify.context import NO_CONTEXT, Context
 from discovery.verify.fields import (
     Head,
     Notes,
@@ -57,7 +58,11 @@ _PORT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 _PROTOCOLS = {"TCP": Protocol.TCP, "UDP": Protocol.UDP, "SCTP": Protocol.SCTP}
 
 
-def read(document: dict[str, Any], source: str) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
+def read(
+    document: dict[str, Any],
+    source: str,
+    context: Context = NO_CONTEXT,  # noqa: ARG001 - these policies refer to nothing; all readers look alike
+) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
     """Return one policy per declared direction, and what could not be evaluated. Never raises for bad content."""
     notes = Notes(source)
     try:

@@ -17,7 +17,7 @@ from discovery.model.ports import PortSet
 from discovery.model.workload import Entity
 from discovery.verify.fields import shown
 from discovery.verify.nets import NetIndex, Network, Relation, cidr_match, parse_prefix, parse_target
-from discovery.verify.rules import AnyMatch, CidrMatch, EntityMatch, PeerMatch, PodMatch, ReadPolicy
+from discovery.verify.rules import Action, AnyMatch, CidrMatch, EntityMatch, PeerMatch, PodMatch, ReadPolicy
 
 Atom = PeerMatch
 
@@ -55,6 +55,8 @@ def written(policies: Iterable[ReadPolicy], cluster: str) -> Meaning:
     meaning = Meaning()
     for policy in policies:
         for rule in policy.rules:
+            if rule.action is not Action.ALLOW:
+                continue
             content = rule.ports if rule.protocol.has_ports else PortSet.of(*rule.icmp_types)
             for peer in rule.peers:
                 meaning.add(in_cluster(peer, cluster), rule.protocol, content)

@@ -16,8 +16,10 @@ from yaml.constructor import SafeConstructor
 
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.verify import calico, cilium, cluster_policies, kubernetes
+from discovery.verify.context import Context
 from discovery.verify.fields import NOT_EVALUATED, shown
-from discovery.verify.rules import ReadPolicy
+from discovery.verify.references import read_references
+from discovery.verify.rules import ReadPolicy, Tier
 
 MAX_CHARACTERS = 16 * 1024 * 1024
 MAX_DEPTH = 64
@@ -28,7 +30,7 @@ _STRING_TAG = "tag:yaml.org,2002:str"
 _UNUSUAL = re.compile(r"[&*!\r]")
 _INDENT = re.compile(r"^[ \t?:-]*", re.MULTILINE)
 
-Reader = Callable[[dict[str, Any], str], tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]]
+Reader = Callable[[dict[str, Any], str, Context], tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]]
 _READERS: dict[str, Reader] = {
     "networking.k8s.io": kubernetes.read,
     cluster_policies.GROUP: cluster_policies.read,
@@ -46,6 +48,7 @@ class ReadSet:
 
     policies: tuple[ReadPolicy, ...]
     diagnostics: tuple[Diagnostic, ...]
+    tiers: tuple[Tier, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -67,20 +70,25 @@ def read_policies(texts: Mapping[str, str | bytes]) -> ReadSet:
     A file that is not readable YAML gives one ``unreadable-yaml`` error at its line and no policies; a document
     that is not a policy gives an ``not-a-policy`` note.
     """
-    policies: list[ReadPolicy] = []
+    documents: list[tuple[str, Any]] = []
     diagnostics: list[Diagnostic] = []
     for path in sorted(texts):
         try:
-            documents = load_documents(texts[path])
+            loaded = load_documents(texts[path])
         except UnreadableError as error:
             diagnostics.append(_error("unreadable-yaml", f"{path}:{error.line}", str(error)))
             continue
-        for line, document in documents:
-            for item in expand(document):
-                found, noted = _read_document(item, f"{path}:{line}")
-                policies += found
-                diagnostics += noted
-    return ReadSet(policies=tuple(policies), diagnostics=tuple(sorted(set(diagnostics), key=_order)))
+        documents += [(f"{path}:{line}", item) for line, document in loaded for item in expand(document)]
+    context, noted = read_references(documents)
+    diagnostics += noted
+    policies: list[ReadPolicy] = []
+    for source, item in documents:
+        found, noted = read_document(item, source, context)
+        policies += found
+        diagnostics += noted
+    return ReadSet(
+        policies=tuple(policies), diagnostics=tuple(sorted(set(diagnostics), key=_order)), tiers=context.tiers
+    )
 
 
 def _order(diagnostic: Diagnostic) -> tuple[str, str, str]:
@@ -107,8 +115,10 @@ def expand(document: Any) -> list[Any]:
     return [manifest for item in items for manifest in expand(item)]
 
 
-def _read_document(document: Any, source: str) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
-    """Hand one document to the reader of its API group."""
+def read_document(
+    document: Any, source: str, context: Context
+) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
+    """Hand one document to the reader of its API group. Never raises for bad content."""
     if not isinstance(document, dict):
         return (), (_error("not-a-manifest", source, f"expected a manifest, found {shown(document)}"),)
     version, kind = document.get("apiVersion"), document.get("kind")
@@ -116,11 +126,11 @@ def _read_document(document: Any, source: str) -> tuple[tuple[ReadPolicy, ...], 
         return (), (_error("not-a-manifest", source, "apiVersion or kind is missing or not a string"),)
     group = version.rpartition("/")[0]
     if kind == kubernetes.STAGED_KIND:
-        return kubernetes.read(document, source)
+        return kubernetes.read(document, source, context)
     if group == "networking.k8s.io" and kind != "NetworkPolicy":
         return (), (_error("not-a-policy", source, f"{shown(kind)} is not a policy", Level.INFO),)
     if group in _READERS:
-        return _READERS[group](document, source)
+        return _READERS[group](document, source, context)
     if group in _FOREIGN:
         return (), (_error(NOT_EVALUATED, source, f"{shown(version)} {shown(kind)} is not evaluated"),)
     return (), (_error("not-a-policy", source, f"{shown(kind)} is not a policy", Level.INFO),)

@@ -6,7 +6,7 @@ All values are canonical, so equality is equality of meaning within one platform
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from discovery.model.edge import Direction, Protocol
@@ -109,6 +109,11 @@ class AnyMatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalMatch:
+    """Every pod of the cluster that the policy is in, in a mesh, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NameMatch:
     """Addresses that one of these DNS name patterns resolved to (Cilium's: lower case, ``*`` within a label)."""
 
@@ -146,7 +151,18 @@ class ExceptMatch:
     part: PeerMatch
 
 
-PeerMatch = PodMatch | EntityMatch | CidrMatch | AnyMatch | NameMatch | UnclearMatch | AllMatch | OneMatch | ExceptMatch
+PeerMatch = (
+    PodMatch
+    | EntityMatch
+    | CidrMatch
+    | AnyMatch
+    | LocalMatch
+    | NameMatch
+    | UnclearMatch
+    | AllMatch
+    | OneMatch
+    | ExceptMatch
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +171,9 @@ class ReadRule:
     ``action``.
 
     ``names`` are ports by name, each the number that the server's containers give it. ``own`` is what the policy's own
-    end must match beside the subject. ``unclear`` names a further restriction that cannot be evaluated.
+    end must match beside the subject. ``unclear`` names a further restriction that cannot be evaluated; ``proxied``
+    says that the traffic goes through a proxy. ``place`` is the field path of the rule in its manifest, which is no
+    part of its meaning.
     """
 
     peers: tuple[PeerMatch, ...]
@@ -166,11 +184,14 @@ class ReadRule:
     names: tuple[str, ...] = ()
     own: PeerMatch | None = None
     unclear: str | None = None
+    proxied: bool = False
+    place: str = field(default="", compare=False)
 
     @property
     def is_plain(self) -> bool:
         """Say whether the rule allows, and by peer, protocol and number of a port or type alone."""
-        return self.action is Action.ALLOW and not self.names and self.own is None and self.unclear is None
+        restricted = self.names or self.own is not None or self.unclear is not None or self.proxied
+        return self.action is Action.ALLOW and not restricted
 
     @property
     def content(self) -> PortSet:

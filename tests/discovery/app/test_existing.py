@@ -107,7 +107,7 @@ def test_a_policy_that_cannot_be_evaluated_isolates_all_it_may_select(tmp_path: 
         apiVersion: cilium.io/v2
         kind: CiliumNetworkPolicy
         metadata: {name: p, namespace: shop}
-        spec: {endpointSelector: {matchExpressions: [{key: app, operator: Exists}]}, ingress: [{}]}
+        spec: {endpointSelector: {matchExpressions: [{key: app, operator: Is}]}, ingress: [{}]}
         """,
     )
     assert isolated(found) == {WEB: BOTH, DB: BOTH}
@@ -138,9 +138,16 @@ def test_an_unread_rule_keeps_the_subject_of_its_policy(tmp_path: Path) -> None:
     ],
 )
 def test_cluster_wide_policies_isolate_everywhere(tmp_path: Path, head: str) -> None:
-    """Cluster-wide kinds are not evaluated: they may select any pod."""
-    found = existing(tmp_path, f"apiVersion: {head}\nmetadata: {{name: p}}\nspec: {{}}\n")
+    """Cluster-wide policies that cannot be read may select any pod."""
+    found = existing(tmp_path, f"apiVersion: {head}\nmetadata: {{name: p}}\nspec: {{selector: 5}}\n")
     assert isolated(found) == {WEB: BOTH, DB: BOTH, JOB: BOTH}
+
+
+def test_a_global_policy_isolates_what_it_selects(tmp_path: Path) -> None:
+    """Without types and rules it is about ingress, of the pods that its selectors pick in all namespaces."""
+    text = "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec: "
+    found = existing(tmp_path, text + "{selector: app == 'db'}\n")
+    assert isolated(found) == {DB: {Direction.INGRESS}}
 
 
 @pytest.mark.parametrize("content", [b"a: [1\n", b"a: &x 1\nb: *x\n", b"\xff", b"a: 1\na: 2\n", b"a: 2026-13-45\n"])

@@ -32,7 +32,7 @@ spec:
       ports: [{portRange: {protocol: UDP, start: 10, end: 20}}, {namedPort: web}]
     - {action: Pass, from: [{namespaces: {}}]}
   egress:
-    - {action: Deny, to: [{networks: [192.0.2.0/24]}, {nodes: {}}, {domainNames: ["*.Example.com."]}]}
+    - {action: Deny, to: [{networks: [192.0.2.0/24]}, {domainNames: ["*.Example.com."]}]}
 """
 CLUSTER = """
 apiVersion: policy.networking.k8s.io/v1alpha2
@@ -79,7 +79,6 @@ def test_an_admin_policy_is_read_in_order() -> None:
     assert {rule.protocol for rule in ingress.rules[5:]} == set(Protocol)
     assert egress.rules[0].peers == (
         CidrMatch(prefixes=("192.0.2.0/24",), inside=True),
-        UnclearMatch(what="nodes by label", nodes=True),
         NameMatch(patterns=("**.example.com",)),
     )
 
@@ -93,6 +92,15 @@ def test_a_cluster_policy_of_the_baseline_tier() -> None:
         Protocol.TCP: PortSet.from_intervals([(80, 80), (90, 95)]),
         Protocol.UDP: PortSet.all(),
     }
+
+
+def test_nodes_by_label_are_told_as_unknown() -> None:
+    """No flow says which labels a node has."""
+    text = ADMIN.replace("{networks: [192.0.2.0/24]}", "{nodes: {}}")
+    policies, diagnostics = read(document(text), "f:1")
+    assert codes(diagnostics) == ["partly-evaluated"]
+    egress = next(policy for policy in policies if policy.direction is Direction.EGRESS)
+    assert egress.rules[0].peers[0] == UnclearMatch(what="nodes by label", nodes=True)
 
 
 def test_the_baseline_is_called_default_and_has_no_priority() -> None:

@@ -272,8 +272,8 @@ def test_a_range_on_a_platform_that_ignores_it_is_unknown() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        calico_policy("{selector: all(), ingress: [{action: Deny}]}"),
-        calico_policy("{selector: has(app)}"),
+        calico_policy("{selector: all(), ingress: [{action: Block}]}"),
+        calico_policy("{selector: has(app}"),
         calico_policy("{tier: security, selector: all()}"),
     ],
 )

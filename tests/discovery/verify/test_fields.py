@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,24 +15,29 @@ from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect
 from discovery.model.ports import PortSet
 from discovery.model.workload import Labels
+from discovery.verify.conditions import Operator, Requirement, Scope
 from discovery.verify.fields import (
+    NOT_EVALUATED,
+    PARTLY_EVALUATED,
     Head,
     Notes,
     NotEvaluatedError,
     RuleList,
     home,
     integer,
+    label_selector,
     mapping,
     match_labels,
     only,
     read_head,
     read_rules,
+    requirements,
     sequence,
     shown,
     string,
     unread,
 )
-from discovery.verify.rules import AnyMatch, PodMatch, ReadRule
+from discovery.verify.rules import AnyMatch, PodMatch, ReadRule, UnclearMatch
 from tests.discovery.verify.builders import codes
 
 RULE = ReadRule(peers=(AnyMatch(),), protocol=Protocol.TCP, ports=PortSet.of(80))
@@ -235,3 +241,130 @@ def test_a_manifest_that_was_not_read_may_do_anything_in_its_place(namespace: st
             False,
             (),
         )
+
+
+def expression(key: object, operator: object, *values: object) -> dict[str, Any]:
+    """Return one label expression; ``values`` is there when it has any."""
+    return {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        (None, []),
+        ({}, []),
+        ({"matchLabels": None, "matchExpressions": None}, []),
+        ({"matchLabels": {}, "matchExpressions": []}, []),
+        ({"matchLabels": {"b": "y", "a": ""}}, [("a", Operator.IN, ("",)), ("b", Operator.IN, ("y",))]),
+        ({"matchExpressions": [expression("a", "In", "y", "x", "y")]}, [("a", Operator.IN, ("x", "y"))]),
+        ({"matchExpressions": [expression("a", "NotIn", "x")]}, [("a", Operator.NOT_IN, ("x",))]),
+        ({"matchExpressions": [expression("a", "NotIn", "")]}, [("a", Operator.NOT_IN, ("",))]),
+        ({"matchExpressions": [expression("a", "Exists")]}, [("a", Operator.HAS, ())]),
+        ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist", "values": []}]}, [("a", Operator.LACKS, ())]),
+        (
+            {"matchExpressions": [expression("a", "Exists"), expression("a", "In", "x")], "matchLabels": {"a": "x"}},
+            [("a", Operator.IN, ("x",)), ("a", Operator.HAS, ()), ("a", Operator.IN, ("x",))],
+        ),
+    ],
+)
+def test_requirements_of_a_label_selector(selector: object, expected: list[object]) -> None:
+    """Pairs first, by key, then expressions as they are written; values sorted, each once."""
+    assert requirements(selector, "w") == expected
+
+
+@pytest.mark.parametrize(
+    ("selector", "where"),
+    [
+        ("app", "w"),
+        ([], "w"),
+        ({"matchFields": []}, "w"),
+        ({"matchLabels": {"a": 1}}, "w.matchLabels"),
+        ({"matchLabels": ["a"]}, "w.matchLabels"),
+        ({"matchExpressions": {}}, "w.matchExpressions"),
+        ({"matchExpressions": ["a"]}, "w.matchExpressions[0]"),
+        ({"matchExpressions": [expression("a", "Exists"), {"name": "a"}]}, "w.matchExpressions[1]"),
+        ({"matchExpressions": [None]}, "w.matchExpressions[0].operator"),
+        ({"matchExpressions": [expression("a", None)]}, "w.matchExpressions[0].operator"),
+        ({"matchExpressions": [expression("a", "in", "x")]}, "w.matchExpressions[0].operator"),
+        ({"matchExpressions": [expression("a", "Gt", "1")]}, "w.matchExpressions[0].operator"),
+        ({"matchExpressions": [expression("a", ["In"], "x")]}, "w.matchExpressions[0].operator"),
+        ({"matchExpressions": [expression("a", "In")]}, "w.matchExpressions[0].values"),
+        ({"matchExpressions": [expression("a", "NotIn")]}, "w.matchExpressions[0].values"),
+        ({"matchExpressions": [expression("a", "Exists", "x")]}, "w.matchExpressions[0].values"),
+        ({"matchExpressions": [expression("a", "DoesNotExist", "x")]}, "w.matchExpressions[0].values"),
+        ({"matchExpressions": [expression("a", "In", 1)]}, "w.matchExpressions[0].values"),
+        ({"matchExpressions": [expression("a", "In", None)]}, "w.matchExpressions[0].values"),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": "x"}]}, "w.matchExpressions[0].values"),
+        ({"matchExpressions": [expression("", "Exists")]}, "w.matchExpressions[0].key"),
+        ({"matchExpressions": [expression(1, "Exists")]}, "w.matchExpressions[0].key"),
+        ({"matchExpressions": [{"operator": "Exists"}]}, "w.matchExpressions[0].key"),
+    ],
+)
+def test_label_selectors_that_cannot_be_read_are_located(selector: object, where: str) -> None:
+    """In both forms in which they are read."""
+    for call in (lambda: requirements(selector, "w"), lambda: label_selector(selector, "w", Scope.POD)):
+        with pytest.raises(NotEvaluatedError) as caught:
+            call()
+        assert str(caught.value).startswith(f"{where}: ")
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_a_label_selector_is_pairs_and_conditions(scope: Scope) -> None:
+    """``In`` with one value is a pair, but a second one of the same key is a condition; conditions are canonical."""
+    selector = {
+        "matchLabels": {"app": "x"},
+        "matchExpressions": [
+            expression("tier", "In", "y"),
+            expression("old", "DoesNotExist"),
+            expression("app", "In", "z"),
+            expression("env", "NotIn", "b", "a"),
+            expression("old", "DoesNotExist"),
+        ],
+    }
+    labels, more = label_selector(selector, "w", scope)
+    assert labels == Labels.of({"app": "x", "tier": "y"})
+    assert more == tuple(
+        sorted(
+            [
+                Requirement(scope=scope, key="app", operator=Operator.IN, values=("z",)),
+                Requirement(scope=scope, key="env", operator=Operator.NOT_IN, values=("a", "b")),
+                Requirement(scope=scope, key="old", operator=Operator.LACKS),
+            ],
+            key=str,
+        )
+    )
+    assert label_selector(None, "w", scope) == (Labels(), ())
+
+
+@given(TREES)
+def test_any_selector_is_read_or_refused(value: object) -> None:
+    """No other exception, whatever is there."""
+    for selector in (value, {"matchLabels": value}, {"matchExpressions": value}, {"matchExpressions": [value]}):
+        said = "w"
+        try:
+            label_selector(selector, "w", Scope.POD)
+        except NotEvaluatedError as error:
+            said = str(error)
+        assert said.startswith("w")
+
+
+@pytest.mark.parametrize(
+    ("rules", "messages"),
+    [
+        ([RULE], []),
+        ([replace(RULE, unclear="HTTP")], ["HTTP"]),
+        ([replace(RULE, unclear="HTTP"), replace(RULE, unclear="HTTP"), RULE], ["HTTP"]),
+        ([replace(RULE, peers=(AnyMatch(), UnclearMatch(what="Services")))], ["Services"]),
+        ([replace(RULE, peers=(UnclearMatch(what="Services"),), unclear="HTTP")], ["HTTP", "Services"]),
+    ],
+)
+def test_what_of_a_rule_is_unclear_is_said_once_with_its_place(rules: list[ReadRule], messages: list[str]) -> None:
+    """A warning: the rule is read and the list complete, but what depends on it is unknown."""
+    notes = Notes("f:1")
+    found = read_rules([{}, {}], "w", lambda _, where: (rules if where == "w[1]" else [RULE], set()), notes)
+    assert (found.rules, found.complete) == ((RULE, *rules), True)
+    assert [(one.code, one.level) for one in notes.found] == [(PARTLY_EVALUATED, Level.WARNING)] * len(messages)
+    assert [one.message for one in notes.found] == [
+        f"w[1]: {what}: not evaluated, so what depends on it is unknown" for what in messages
+    ]
+    assert (PARTLY_EVALUATED, NOT_EVALUATED) == ("partly-evaluated", "not-evaluated")

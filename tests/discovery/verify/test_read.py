@@ -105,7 +105,7 @@ def test_one_broken_file_does_not_hide_another() -> None:
         ("apiVersion: networking.k8s.io/v1\nkind: Ingress\n", "not-a-policy"),
         ("apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n", "not-evaluated"),
         ("apiVersion: networking.k8s.io/v2\nkind: NetworkPolicy\nmetadata: {name: x}\n", "not-evaluated"),
-        ("apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: x}\n", "not-evaluated"),
+        ("apiVersion: projectcalico.org/v3\nkind: Profile\nmetadata: {name: x}\n", "not-evaluated"),
     ],
 )
 def test_other_documents_are_named(content: str, code: str) -> None:

@@ -1,0 +1,143 @@
+"""How much wider a rule is than its use: ports, workloads and addresses that it allows and no recorded edge needed."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from discovery.model.edge import Protocol
+from discovery.model.ports import PortSet
+from discovery.model.workload import Entity, WorkloadRef, WorkloadVersion
+from discovery.verify.ends import PeerMatcher, PodEnd
+from discovery.verify.nearest import describe_peers
+from discovery.verify.replay import RuleKey, Use, rule_key
+from discovery.verify.rules import (
+    Action,
+    AllMatch,
+    AnyMatch,
+    CidrMatch,
+    EntityMatch,
+    ExceptMatch,
+    OneMatch,
+    PeerMatch,
+    ReadPolicy,
+    ReadRule,
+)
+from discovery.verify.truth import Truth, any_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breadth:
+    """What one written rule allows beside what was used of it. ``contents`` and ``workloads`` count what no edge used:
+    ports and ICMP types over all protocols, workloads that exist. ``addresses`` counts addresses outside of the
+    cluster, None for all there are. ``used`` is how many edges it allowed; 0 is an unused rule.
+    """
+
+    policy: ReadPolicy
+    key: RuleKey
+    peers: str
+    contents: int
+    allowed_contents: str
+    workloads: int
+    addresses: int | None
+    used: int
+
+    @property
+    def wide(self) -> bool:
+        """Say whether the rule allows more than a reviewer would expect of its use."""
+        return bool(self.contents or self.workloads or self.addresses is None or self.addresses)
+
+
+def breadths(
+    policies: Iterable[ReadPolicy],
+    uses: dict[RuleKey, Use],
+    versions: Iterable[WorkloadVersion],
+    peers: PeerMatcher,
+) -> list[Breadth]:
+    """Return every written allow with how wide it is, in the order of the policies."""
+    known = list(versions)
+    found: dict[RuleKey, list[ReadRule]] = {}
+    owners: dict[RuleKey, ReadPolicy] = {}
+    for policy in policies:
+        for rule in policy.rules:
+            if rule.action is Action.ALLOW:
+                key = rule_key(policy, rule)
+                owners.setdefault(key, policy)
+                found.setdefault(key, []).append(rule)
+    return [_measure(owners[key], key, rules, uses.get(key, Use()), known, peers) for key, rules in found.items()]
+
+
+def _measure(
+    policy: ReadPolicy,
+    key: RuleKey,
+    rules: list[ReadRule],
+    use: Use,
+    versions: list[WorkloadVersion],
+    peers: PeerMatcher,
+) -> Breadth:
+    """Return how wide one written rule is."""
+    used = PortSet.of(*use.contents)
+    contents = sum(len(rule.content - used) for rule in rules)
+    here = next((version for version in versions if policy.subject.selects(version) is not Truth.NO), None)
+    refs: set[WorkloadRef] = set()
+    if here is not None:
+        refs = {
+            version.ref
+            for version in versions
+            if any_of(peers.covers(peer, PodEnd(version=version), here) for peer in rules[0].peers) is Truth.YES
+        }
+    outside = _addresses(rules[0].peers)
+    seen = sum(1 for peer in use.peers if isinstance(peer, str))
+    return Breadth(
+        policy=policy,
+        key=key,
+        peers=describe_peers(rules[0].peers),
+        contents=contents,
+        allowed_contents=_contents(rules),
+        workloads=len(refs - use.peers),
+        addresses=None if outside is None else max(outside - seen, 0),
+        used=use.edges,
+    )
+
+
+def _contents(rules: list[ReadRule]) -> str:
+    """Return what rules allow beside their peers: ``TCP/80,443`` or ``everything``."""
+    if {rule.protocol for rule in rules if rule.content in (PortSet.all(), PortSet(((0, 255),)))} == set(Protocol):
+        return "everything"
+    parts = []
+    for rule in rules:
+        text = (
+            "all ports" if rule.content == PortSet.all() else ",".join(filter(None, (str(rule.content), *rule.names)))
+        )
+        parts.append(f"{rule.protocol}/{text}" if rule.protocol.has_ports else f"{rule.protocol} type {rule.content}")
+    return ", ".join(dict.fromkeys(parts))
+
+
+def _addresses(peers: tuple[PeerMatch, ...]) -> int | None:
+    """Return how many addresses outside of the cluster peers may be, None for all there are."""
+    total = 0
+    for peer in peers:
+        match peer:
+            case CidrMatch():
+                networks = [ipaddress.ip_network(prefix) for prefix in peer.prefixes]
+                if any(network.prefixlen == 0 for network in networks):
+                    return None
+                total += sum(network.num_addresses for network in networks)
+            case AnyMatch() | ExceptMatch():
+                return None
+            case EntityMatch():
+                if peer.entity is Entity.WORLD:
+                    return None
+            case OneMatch() | AllMatch():
+                counts = [_addresses((part,)) for part in peer.parts]
+                bounded = [count for count in counts if count is not None]
+                if isinstance(peer, AllMatch) and bounded:
+                    total += min(bounded)
+                elif None in counts:
+                    return None
+                else:
+                    total += sum(bounded)
+            case _:
+                pass
+    return total

@@ -1,0 +1,169 @@
+"""Tests of discovery.app.verify: the use case on real files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from discovery import suggest, verify_policies
+from discovery.app.options import SuggestOptions
+from discovery.app.verification import Code, Verification
+from discovery.app.verify import VerifyOptions
+from discovery.app.verify_records import as_record
+from discovery.model.errors import InputError, OptionError
+from discovery.model.intent import Dialect
+from tests.flows_factory import flow, lines, pod, reply, tcp
+
+
+@pytest.fixture(scope="module")
+def sample(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return the complete sample and what suggest makes of it."""
+    folder = tmp_path_factory.mktemp("verify")
+    source = repo / "sample_flows" / "shop-hubble.jsonl"
+    suggest(source, folder / "policies", SuggestOptions(dialects=tuple(Dialect)))
+    return source, folder / "policies"
+
+
+def codes(found: Verification) -> list[Counter[str]]:
+    """Return the codes of each report, counted."""
+    return [Counter(finding.code.value for finding in report.findings) for report in found.reports]
+
+
+def test_what_was_suggested_covers_what_it_was_learned_from(sample: tuple[Path, Path]) -> None:
+    """In each dialect by itself; what today's policy audits stays denied and is told, not counted as cut."""
+    source, policies = sample
+    found = verify_policies(policies, source)
+    assert [report.name for report in found.reports] == ["cilium", "calico", "kubernetes"]
+    assert found.exit_codes == ()
+    for report in found.reports:
+        assert report.usable
+        assert report.diagnostics == ()
+        assert set(report.fates) == {"covered", "audited-today"}
+        assert report.fates["covered"] > 100
+
+
+def test_monitor_forms_as_written_cut_nothing_at_all(sample: tuple[Path, Path]) -> None:
+    """They are inert: even what is audited passes."""
+    source, policies = sample
+    for report in verify_policies(policies, source, VerifyOptions(as_written=True)).reports:
+        assert set(report.fates) == {"covered"}
+
+
+def test_a_wrong_port_is_found_with_the_rule_that_is_nearest(sample: tuple[Path, Path], tmp_path: Path) -> None:
+    """Every client of the database is named, with the policy, the line and what the rule lacks."""
+    source, policies = sample
+    shutil.copytree(policies / "kubernetes", tmp_path / "k")
+    target = tmp_path / "k" / "data" / "statefulset-postgres.yaml"
+    target.write_text(target.read_text().replace("port: 5432", "port: 5433"))
+    found = verify_policies(tmp_path / "k", source)
+    (report,) = found.reports
+    cut = [finding for finding in report.findings if finding.code is Code.WOULD_DENY]
+    assert found.exit_codes == (3,)
+    assert {finding.subject for finding in cut} == {"data/postgres"}
+    assert all("port 5432 is not among 5433" in finding.message for finding in cut)
+    assert {finding.source.rpartition(":")[0] for finding in cut} == {str(target)}
+    assert report.fates["would-deny"] == len(cut)
+
+
+def test_a_baseline_leaves_what_is_new(sample: tuple[Path, Path], tmp_path: Path) -> None:
+    """The same findings again are known; another cut is new."""
+    source, policies = sample
+    shutil.copytree(policies / "kubernetes", tmp_path / "k")
+    target = tmp_path / "k" / "data" / "statefulset-postgres.yaml"
+    target.write_text(target.read_text().replace("port: 5432", "port: 5433"))
+    known = tmp_path / "known.json"
+    known.write_text(json.dumps(as_record(verify_policies(tmp_path / "k", source))))
+    assert verify_policies(tmp_path / "k", source, VerifyOptions(baseline=known)).exit_codes == ()
+    other = tmp_path / "k" / "shop" / "deployment-catalog.yaml"
+    other.write_text(other.read_text().replace("app: frontend", "app: front"))
+    again = verify_policies(tmp_path / "k", source, VerifyOptions(baseline=known))
+    assert again.exit_codes[0] == 3
+    (report,) = again.reports
+    assert {one.subject for one in report.new(again.baseline or frozenset()) if one.code is Code.WOULD_DENY} == {
+        "shop/catalog"
+    }
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"reports": [{"findings": [{}]}]}'])
+def test_a_baseline_that_is_none_is_refused(sample: tuple[Path, Path], tmp_path: Path, content: str) -> None:
+    """Before anything is read."""
+    (tmp_path / "b.json").write_text(content)
+    with pytest.raises(OptionError):
+        verify_policies(sample[1], sample[0], VerifyOptions(baseline=tmp_path / "b.json"))
+
+
+WEB = flow(l4=tcp(40_000, 8_080, "SYN"))
+ANSWER = reply()
+
+
+def replayed(tmp_path: Path, policy: str, *records: dict[str, object], name: str = "p.yaml") -> Verification:
+    """Verify one policy on records."""
+    (tmp_path / "flows.jsonl").write_bytes(lines(records))
+    (tmp_path / name).write_text(policy)
+    return verify_policies(tmp_path / name, tmp_path / "flows.jsonl")
+
+
+ISOLATE = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec: {podSelector: {matchLabels: {app: cart}}, policyTypes: [Ingress], ingress: RULES}
+"""
+
+
+def test_unknown_is_never_allowed(tmp_path: Path) -> None:
+    """A port by name that no inventory tells, and a rule that cannot be read, are told and fail."""
+    named = replayed(tmp_path, ISOLATE.replace("RULES", "[{ports: [{port: http}]}]"), WEB, ANSWER)
+    assert codes(named) == [Counter({"verdict-unknown": 1, "unused-rule": 1})]
+    assert named.exit_codes == (3,)
+    broken = replayed(tmp_path, ISOLATE.replace("RULES", "[{from: [{}]}]"), WEB, ANSWER)
+    assert codes(broken) == [Counter({"verdict-unknown": 1})]
+    assert [one.code for one in broken.reports[0].diagnostics] == ["not-evaluated"]
+
+
+def test_an_undecided_edge_is_a_class_of_its_own(tmp_path: Path) -> None:
+    """Nobody knows who opened it: it is cut all the same."""
+    unknown = flow(l4=tcp(40_000, 8_080, "ACK"), is_reply=None)
+    found = replayed(tmp_path, ISOLATE.replace("RULES", "[]"), unknown)
+    assert found.exit_codes == (3,)
+    assert codes(found)[0].keys() <= {"would-deny-undecided", "verdict-unknown"}
+
+
+def test_what_was_denied_and_would_pass_is_told(tmp_path: Path) -> None:
+    """A policy denied it in the window; this one lets it in."""
+    dropped = flow(verdict="DROPPED", drop_reason=133, drop_reason_desc="POLICY_DENIED", event_type={"type": 1},
+                   source=pod("scanner"), IP={"source": "10.0.0.9", "destination": "10.0.0.2"})  # fmt: skip
+    found = replayed(tmp_path, ISOLATE.replace("RULES", "[{ports: [{port: 8080}]}]"), WEB, ANSWER, dropped)
+    assert codes(found)[0]["allows-what-was-denied"] == 1
+    assert found.exit_codes == ()
+
+
+def test_a_file_that_is_no_yaml_makes_the_report_unusable(tmp_path: Path) -> None:
+    """What it holds is not known, so nothing is proven."""
+    found = replayed(tmp_path, "a: [1\n", WEB, ANSWER)
+    assert not found.reports[0].usable
+    assert found.exit_codes[0] == 1
+
+
+def test_no_policy_at_all_is_an_error(tmp_path: Path) -> None:
+    """Manifests of other kinds prove nothing."""
+    with pytest.raises(InputError):
+        replayed(tmp_path, "apiVersion: v1\nkind: Service\nmetadata: {name: x}\n", WEB)
+
+
+def test_policies_of_two_dialects_are_enforced_together(tmp_path: Path) -> None:
+    """On a Cilium cluster a Kubernetes policy isolates, and a Cilium policy lets the traffic in."""
+    cilium = """
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: c, namespace: shop}
+spec: {endpointSelector: {matchLabels: {app: cart}}, ingress: [{fromEndpoints: [{matchLabels: {app: web}}]}]}
+"""
+    found = replayed(tmp_path, ISOLATE.replace("RULES", "[]") + cilium, WEB, ANSWER)
+    (report,) = found.reports
+    assert (report.name, report.fates, found.exit_codes) == ("cilium", {"covered": 1}, ())

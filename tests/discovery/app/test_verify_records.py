@@ -1,0 +1,66 @@
+"""Tests of discovery.app.verify_records."""
+
+from __future__ import annotations
+
+import json
+
+from discovery.app.verification import Code, Finding, SetReport, Verification
+from discovery.app.verify_records import as_record, as_sarif
+from discovery.model.completeness import Completeness
+from discovery.model.diagnostics import Diagnostic, Level
+from discovery.model.edge import Direction
+from discovery.model.intent import Dialect
+from discovery.model.platform import default_platform
+
+CUT = Finding(
+    code=Code.WOULD_DENY, subject="shop/b", direction=Direction.INGRESS, traffic="shop/a -> shop/b TCP/1",
+    message="isolated", source="policies/p.yaml:3", records=4,
+)  # fmt: skip
+NOWHERE = Finding(code=Code.OPENS, subject="x", direction=None, traffic="t", message="m")
+BROKEN = Diagnostic(code="not-evaluated", level=Level.ERROR, subject="policies/q.yaml:1", message="kind", hint="h")
+
+
+def verification(baseline: frozenset[str] | None = None) -> Verification:
+    """Return a verification with two findings and a manifest that could not be read."""
+    report = SetReport(
+        name="cilium", platform=default_platform(Dialect.CILIUM), policies=2, fates={"covered": 1, "would-deny": 1},
+        findings=(CUT, NOWHERE), diagnostics=(BROKEN,), usable=True,
+    )  # fmt: skip
+    return Verification(reports=(report,), completeness=Completeness(), allow_partial=False, baseline=baseline)
+
+
+def test_the_record_holds_everything() -> None:
+    """Each finding with its place, count and fingerprint; each manifest that was not read; all exit codes."""
+    record = json.loads(json.dumps(as_record(verification())))
+    assert record["exit_codes"] == [3]
+    (report,) = record["reports"]
+    assert (report["policies"], report["edges"]) == ("cilium", {"covered": 1, "would-deny": 1})
+    assert report["findings"][0] == {
+        "code": "would-deny", "level": "error", "subject": "shop/b", "direction": "ingress",
+        "traffic": "shop/a -> shop/b TCP/1", "message": "isolated", "source": "policies/p.yaml:3", "flow_records": 4,
+        "fingerprint": CUT.fingerprint("cilium"), "new": True,
+    }  # fmt: skip
+    assert report["diagnostics"][0]["source"] == "policies/q.yaml:1"
+
+
+def test_findings_of_a_baseline_are_not_new() -> None:
+    """Both forms say which ones are known."""
+    found = verification(frozenset({CUT.fingerprint("cilium")}))
+    assert [one["new"] for one in as_record(found)["reports"][0]["findings"]] == [False, True]
+    states = [one.get("baselineState") for one in as_sarif(found)["runs"][0]["results"]]
+    assert states == ["unchanged", "new", None]
+
+
+def test_sarif_has_what_the_standard_asks_for() -> None:
+    """Version, tool, rules that results refer to, levels of the standard, and locations with a line."""
+    log = json.loads(json.dumps(as_sarif(verification())))
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    rules = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert {result["ruleId"] for result in run["results"]} <= rules
+    assert {result["level"] for result in run["results"]} <= {"none", "note", "warning", "error"}
+    assert all(result["message"]["text"] for result in run["results"])
+    assert run["results"][0]["locations"] == [
+        {"physicalLocation": {"artifactLocation": {"uri": "policies/p.yaml"}, "region": {"startLine": 3}}}
+    ]
+    assert run["results"][1]["locations"] == []

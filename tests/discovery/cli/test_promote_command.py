@@ -1,0 +1,64 @@
+"""``discover promote``: the contract."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from discovery import suggest
+from tests.discovery.cli.running import check_help, requires, run
+
+
+@pytest.fixture(scope="module")
+def made(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Return the complete sample and the policies that suggest makes of it."""
+    source, folder = repo / "sample_flows" / "shop-hubble.jsonl", tmp_path_factory.mktemp("made")
+    suggest(source, folder)
+    return str(source), folder
+
+
+def test_help() -> None:
+    """Examples and exit codes."""
+    check_help("promote", examples=3)
+
+
+def test_the_plan_has_commands_in_order(made: tuple[str, Path], tmp_path: Path) -> None:
+    """A step per workload, what is open, how to go back, and what was written."""
+    source, folder = made
+    result = run("promote", str(folder), source, "-o", str(tmp_path), "--dialect", "cilium")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("Promote    28 files in 28 steps on cilium")
+    applied = [line.split()[-1] for line in lines if "kubectl apply -f" in line and "Roll back" not in line]
+    assert all(Path(path).is_file() for path in applied)
+    assert any(line.startswith("Open       1 edge") for line in lines)
+    assert any(line.startswith("Roll back  kubectl apply -f") for line in lines)
+    assert lines[-1].startswith("Written    28 files")
+
+
+def test_a_dry_run_says_so(made: tuple[str, Path], tmp_path: Path) -> None:
+    """And writes nothing."""
+    source, folder = made
+    result = run("promote", str(folder), source, "-o", str(tmp_path / "o"), "--dialect", "calico", "--dry-run")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1].startswith("Dry run")
+    assert "kubectl delete" in result.stdout
+    assert not (tmp_path / "o").exists()
+
+
+def test_refusals(repo: Path, made: tuple[str, Path], tmp_path: Path) -> None:
+    """Exit 3 names the traffic, exit 4 the incomplete input, exit 2 what is missing."""
+    source, folder = made
+    shutil.copytree(folder, tmp_path / "p")
+    target = tmp_path / "p" / "kubernetes" / "data" / "statefulset-postgres.yaml"
+    target.write_text(target.read_text().replace("port: 5432", "port: 5433"))
+    out = str(tmp_path / "o")
+    cut = run("promote", str(tmp_path / "p"), source, "-o", out, "--dialect", "kubernetes")
+    assert cut.exit_code == 3
+    assert "port 5432 is not among 5433" in cut.stdout
+    assert "nothing was written" in cut.stdout
+    lossy = str(repo / "sample_flows" / "shop-hubble-lossy.jsonl")
+    assert run("promote", str(folder), lossy, "-o", out, "--dialect", "kubernetes").exit_code == 4
+    requires(run("promote", str(folder), source, "-o", out), 2, "one dialect", "--dialect")
