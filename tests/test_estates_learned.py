@@ -22,8 +22,9 @@ from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect, Mode, Origin
 from discovery.model.ports import PortSet
 from discovery.model.workload import Entity, Labels, WorkloadRef, WorkloadVersion
+from discovery.verify.decisions import Outcome, Probe
 from discovery.verify.ends import EntityEnd, PodEnd
-from discovery.verify.evaluate import Evaluator, Outcome, Probe
+from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import read_policies
 from tests.discovery.verify.builders import platform
 from tests.estate import NODES, Party, Record, Run, connection, reserved, run

@@ -18,8 +18,9 @@ from discovery.app.options import SuggestOptions
 from discovery.model.edge import Protocol
 from discovery.model.intent import Mode
 from discovery.model.workload import Entity
+from discovery.verify.decisions import Outcome, Probe
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
-from discovery.verify.evaluate import Evaluator, Outcome, Probe
+from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import read_policies
 from tests.estate import (
     DNS,

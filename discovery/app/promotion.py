@@ -103,7 +103,7 @@ def check_steps(
     for step in steps:
         done |= set(step.paths)
         state = [in_force(policy) if path_of(policy) in done else policy for policy in policies]
-        evaluator = Evaluator(state, platform, tiers=tiers)
+        evaluator = Evaluator(state, platform, tiers=tiers, versions=versions)
         mine = [edge for edge in edges if {edge.client.workload, edge.server.workload} & set(step.workloads)]
         cut = [one for one in replay(mine, versions, evaluator).edges if one.fate is not Fate.COVERED]
         found += [(step, one) for one in cut]

@@ -23,8 +23,9 @@ from discovery.model.errors import InputError, OptionError
 from discovery.model.intent import Dialect
 from discovery.model.platform import Platform, detect_platforms, parse_platforms
 from discovery.verify.breadth import Breadth, breadths
+from discovery.verify.decisions import Outcome, SideDecision
 from discovery.verify.ends import PeerMatcher
-from discovery.verify.evaluate import Evaluator, Outcome, SideDecision
+from discovery.verify.evaluate import Evaluator
 from discovery.verify.nearest import nearest
 from discovery.verify.read import ReadSet, read_policies
 from discovery.verify.replay import Fate, Replayed, replay
@@ -207,9 +208,9 @@ def _split(given: PolicySet) -> Iterator[_Readable]:
 
 def report_on(name: str, read: ReadSet, platform: Platform, judgement: Judgement, *, as_enforced: bool) -> SetReport:
     """Replay all edges on one set of policies."""
-    evaluator = Evaluator(read.policies, platform, as_enforced=as_enforced, tiers=read.tiers)
     judgement.progress(f"replaying on {name}", 0, 1)
     versions = judgement.evidence.workloads.versions
+    evaluator = Evaluator(read.policies, platform, as_enforced=as_enforced, tiers=read.tiers, versions=versions)
     ports = ports_by(judgement.evidence)
     peers = PeerMatcher(platform)
     findings: list[Finding] = []

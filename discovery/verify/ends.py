@@ -119,14 +119,19 @@ class PeerMatcher:
         """Say whether a pod selector covers the other end. Selectors reach other clusters only in a Cilium mesh."""
         cilium = self._enforcer is Dialect.CILIUM
         if isinstance(end, PodEnd):
-            truth = match.selects(end.version)
-            if match.cluster is None and end.version.ref.cluster != subject.ref.cluster and truth is not Truth.NO:
-                local = self._platform.dialect is Dialect.CILIUM and self._platform.local_by_default
-                return Truth.MAYBE if cilium and not local else Truth.NO
-            return truth
+            return self.in_reach(match, end.version, subject, match.selects(end.version))
         # Cilium's special identities for pods carry no labels; elsewhere they are pods like others.
         special = isinstance(end, EntityEnd) and end.entity not in (*_NODES, Entity.WORLD)
         return Truth.MAYBE if special and not cilium else Truth.NO
+
+    def in_reach(self, match: PodMatch, version: WorkloadVersion, subject: WorkloadVersion, selected: Truth) -> Truth:
+        """Say whether a selector of a rule of ``subject`` reaches a version that it selects: pods of other clusters
+        only in a mesh of Cilium, unless it names them.
+        """
+        if match.cluster is None and version.ref.cluster != subject.ref.cluster and selected is not Truth.NO:
+            local = self._platform.dialect is Dialect.CILIUM and self._platform.local_by_default
+            return Truth.MAYBE if self._enforcer is Dialect.CILIUM and not local else Truth.NO
+        return selected
 
     def _cidr(self, match: CidrMatch, end: End) -> Truth:
         """Say whether prefixes cover the other end: Cilium means the outside alone, the API text leaves pods open."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from discovery.model.edge import Direction
 from discovery.model.ports import PortSet
+from discovery.verify.decisions import Probe, SideDecision
 from discovery.verify.ends import End, EntityEnd, PeerMatcher, PodEnd
-from discovery.verify.evaluate import Probe, SideDecision
 from discovery.verify.fields import shown
 from discovery.verify.rules import (
     Action,

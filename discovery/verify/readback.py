@@ -20,8 +20,10 @@ from discovery.model.edge import Direction, Edge, Endpoint
 from discovery.model.intent import Mode, PolicyIntent
 from discovery.model.platform import Platform
 from discovery.model.workload import EndpointKind, Entity, WorkloadRef, WorkloadVersion
+from discovery.verify.decisions import Decision, Outcome, Probe
+from discovery.verify.effects import isolates_now, unmet_needs
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
-from discovery.verify.evaluate import Decision, Evaluator, Outcome, Probe, isolates_now, unmet_needs
+from discovery.verify.evaluate import Evaluator
 from discovery.verify.fields import shown
 from discovery.verify.meaning import differences, in_cluster, intended, written
 from discovery.verify.read import ReadSet

@@ -13,8 +13,9 @@ from enum import StrEnum
 from discovery.model.edge import Direction, Edge, Endpoint
 from discovery.model.inventory import NamedPort
 from discovery.model.workload import EndpointKind, Entity, Labels, WorkloadRef, WorkloadVersion
+from discovery.verify.decisions import Decision, Outcome, Probe, SideDecision
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
-from discovery.verify.evaluate import Decision, Evaluator, Outcome, Probe, SideDecision
+from discovery.verify.evaluate import Evaluator
 from discovery.verify.rules import ReadPolicy, ReadRule
 
 

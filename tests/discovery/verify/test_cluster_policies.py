@@ -10,8 +10,9 @@ from discovery.model.edge import Direction, Protocol
 from discovery.model.ports import PortSet
 from discovery.model.workload import Labels
 from discovery.verify.cluster_policies import read
+from discovery.verify.decisions import Outcome, Probe
 from discovery.verify.ends import AddressEnd, End, PodEnd
-from discovery.verify.evaluate import Outcome, Probe, decide
+from discovery.verify.evaluate import decide
 from discovery.verify.rules import Action, CidrMatch, Layer, NameMatch, PodMatch, ReadPolicy, UnclearMatch
 from tests.discovery.verify.builders import codes, document, platform, version
 

@@ -17,8 +17,9 @@ import yaml
 
 from discovery.model.edge import Protocol
 from discovery.model.workload import Labels, WorkloadRef, WorkloadVersion
+from discovery.verify.decisions import Outcome, Probe
 from discovery.verify.ends import AddressEnd, PodEnd
-from discovery.verify.evaluate import Evaluator, Outcome, Probe
+from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import read_policies
 from tests.discovery.verify.builders import platform
 

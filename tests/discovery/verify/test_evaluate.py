@@ -6,8 +6,9 @@ import pytest
 
 from discovery.model.edge import Direction, Protocol
 from discovery.model.workload import Entity
+from discovery.verify.decisions import Decision, Outcome, Probe
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
-from discovery.verify.evaluate import Decision, Evaluator, Outcome, Probe, decide, isolates_now, unmet_needs
+from discovery.verify.evaluate import Evaluator, decide
 from discovery.verify.read import read_policies
 from discovery.verify.rules import ReadPolicy
 from tests.discovery.verify.builders import platform, pod, version
@@ -232,34 +233,6 @@ def test_soft_allows_count_where_another_policy_isolates() -> None:
     outside = AddressEnd(address="192.0.2.1")
     assert ask(deny, outside, pod("web"), on="cilium=1.18").outcome is DENIED
     assert ask((deny, SOFT), outside, pod("web"), on="cilium=1.18").outcome is ALLOWED
-
-
-@pytest.mark.parametrize(
-    ("on", "now"),
-    [("cilium=1.18", False), ("cilium=1.15", True), ("cilium=1.18;enable-non-default-deny-policies=false", True)],
-)
-def test_platforms_that_ignore_enable_default_deny_isolate(on: str, now: bool) -> None:
-    """Before 1.16, and with the agent flag, enableDefaultDeny false isolates after all."""
-    (soft,) = policies(SOFT)
-    assert isolates_now(soft, platform(on)) is now
-    assert ask(SOFT, pod("a"), pod("web"), on=on).outcome is (DENIED if now else ALLOWED)
-
-
-@pytest.mark.parametrize(
-    ("content", "on", "needs"),
-    [
-        (STAGED, "calico=3.29", ("staged",)),
-        (STAGED, "calico=3.30;staged=false", ("staged",)),
-        (STAGED, "calico=3.30", ()),
-        (SOFT, "cilium=1.15", ("enableDefaultDeny",)),
-        (SOFT, "cilium=1.16", ()),
-        (netpol("{podSelector: {}, ingress: [{ports: [{port: 1, endPort: 2}]}]}"), "kubernetes=1.21", ("endPort",)),
-        (netpol("{podSelector: {}, ingress: [{ports: [{port: 1, endPort: 2}]}]}"), "kubernetes=1.22", ()),
-    ],
-)
-def test_unmet_needs(content: str, on: str, needs: tuple[str, ...]) -> None:
-    """What a platform's version or settings do not know is named."""
-    assert unmet_needs(policies(content)[0], platform(on)) == needs
 
 
 def test_a_range_on_a_platform_that_ignores_it_is_unknown() -> None:

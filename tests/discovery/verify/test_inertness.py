@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from discovery.model.edge import Direction, Protocol
 from discovery.model.workload import Entity, WorkloadVersion
+from discovery.verify.decisions import Probe
 from discovery.verify.ends import AddressEnd, EntityEnd, PodEnd
-from discovery.verify.evaluate import Evaluator, Probe
+from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import read_policies
 from discovery.verify.rules import ReadPolicy
 from tests.discovery.verify.builders import platform, version

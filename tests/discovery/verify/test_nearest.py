@@ -7,8 +7,9 @@ import pytest
 from discovery.model.edge import Protocol
 from discovery.model.workload import Entity, Labels
 from discovery.verify.conditions import Operator, Requirement, Scope
+from discovery.verify.decisions import Probe
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PeerMatcher
-from discovery.verify.evaluate import Evaluator, Probe
+from discovery.verify.evaluate import Evaluator
 from discovery.verify.nearest import describe_end, describe_peers, nearest
 from discovery.verify.read import read_policies
 from discovery.verify.rules import (

@@ -7,7 +7,8 @@ from dataclasses import replace
 from discovery.model.edge import Direction, Edge, Endpoint
 from discovery.model.inventory import NamedPort
 from discovery.model.workload import EndpointKind, Labels, WorkloadVersion
-from discovery.verify.evaluate import Evaluator, Outcome
+from discovery.verify.decisions import Outcome
+from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import read_policies
 from discovery.verify.replay import Fate, Replay, replay
 from tests.discovery.learn.builders import edge, outside, ping

@@ -7,8 +7,9 @@ import pytest
 from discovery.model.edge import Protocol
 from discovery.model.inventory import NamedPort
 from discovery.model.workload import Entity
+from discovery.verify.decisions import Outcome, Probe
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
-from discovery.verify.evaluate import Outcome, Probe, decide
+from discovery.verify.evaluate import decide
 from discovery.verify.read import read_policies
 from tests.discovery.verify.builders import platform, version
 
