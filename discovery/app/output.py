@@ -59,18 +59,18 @@ def _is_inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and bool(path.parts)
 
 
-def stage(folder: Path, texts: Mapping[str, str]) -> Path:
-    """Write files below a staging folder inside the output folder and return it."""
+def stage(folder: Path) -> Path:
+    """Return an empty staging folder inside the output folder."""
     _previous(folder)  # a manifest that is not ours is noticed before anything is written
     staging = folder / _STAGING
     if staging.exists():
         shutil.rmtree(staging)
-    stage_more(staging, texts)
+    staging.mkdir(parents=True)
     return staging
 
 
-def stage_more(staging: Path, texts: Mapping[str, str]) -> None:
-    """Write further files below a staging folder."""
+def write_staged(staging: Path, texts: Mapping[str, str]) -> None:
+    """Write files below a staging folder."""
     for name, text in texts.items():
         target = staging / name
         target.parent.mkdir(parents=True, exist_ok=True)
