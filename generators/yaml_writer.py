@@ -147,7 +147,10 @@ def _item(node: Node, indent: str) -> list[str]:
 
 def _string(text: str) -> str:
     """Return a string as a plain scalar if no reader could misread it, else double quoted."""
-    if _PLAIN_CIDR.fullmatch(text) or (_PLAIN.fullmatch(text) and text.lower() not in _RESERVED):
+    if _PLAIN.fullmatch(text):
+        if text.lower() not in _RESERVED:
+            return text
+    elif _PLAIN_CIDR.fullmatch(text):
         return text
     if _is_clean(text) and '"' not in text and "\\" not in text:
         return f'"{text}"'

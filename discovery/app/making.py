@@ -30,7 +30,7 @@ class Makers:
 
     def __init__(self, processes: int) -> None:
         """Start processes: they load what they need while the caller still learns."""
-        self._processes = [_start() for _ in range(processes)]
+        self._processes = [_start(number) for number in range(processes)]
         self._tasks: list[tuple[Wanted, Platform, Path]] = []
 
     def __enter__(self) -> Self:
@@ -48,10 +48,14 @@ class Makers:
     def give(self, wanted: Wanted, platforms: Iterable[Platform], staging: Path) -> None:
         """Say what to make below ``staging``: one dialect for each platform, no more than there are processes."""
         self._tasks = [(wanted, platform, staging) for platform in platforms]
-        for process, task in zip(self._processes, self._tasks, strict=False):
+        if not self._processes:
+            return
+        # All get the same message: the values in it are many, and pickling them once for all is dear enough.
+        data = pickle.dumps(self._tasks, protocol=pickle.HIGHEST_PROTOCOL)
+        for process in self._processes[: len(self._tasks)]:
             # One that has ended already is found when its result is asked for.
             with suppress(BrokenPipeError), _pipe(process.stdin) as inbox:
-                pickle.dump(task, inbox, protocol=pickle.HIGHEST_PROTOCOL)
+                inbox.write(data)
 
     def results(self) -> tuple[Made, ...]:
         """Return what was made, in the order of the platforms; raises what :func:`discovery.app.dialects.make` raises,
@@ -62,11 +66,11 @@ class Makers:
         return tuple(_result(process) for process in self._processes[: len(self._tasks)])
 
 
-def _start() -> subprocess.Popen[bytes]:
-    """Start one process with the same module path as this one."""
+def _start(number: int) -> subprocess.Popen[bytes]:
+    """Start a process, with the same module path as this one, for the task of this number."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        [sys.executable, "-c", _SERVE, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     )
 
 
@@ -92,7 +96,9 @@ def _result(process: subprocess.Popen[bytes]) -> Made:
 
 
 def main() -> None:
-    """Make one dialect: the task comes in on standard input, what was made leaves on standard output."""
+    """Make one dialect: tasks come in on standard input, the argument says which is ours, and what was made leaves on
+    standard output.
+    """
     outbox = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that a library prints may land in the answer
     gc.disable()  # one task and out, like the command line
@@ -101,7 +107,7 @@ def main() -> None:
         return  # whoever started us found that there is nothing to do
     answer: Made | DiscoveryError
     try:
-        answer = make(*pickle.loads(data))  # noqa: S301 - from the process that started us
+        answer = make(*pickle.loads(data)[int(sys.argv[1])])  # noqa: S301 - from the process that started us
     except DiscoveryError as error:
         answer = error
     with outbox:
