@@ -1,7 +1,7 @@
 """One dialect, from intents to files that are proven: rendered, written, read back from there, compared.
 
-This is what a process of its own does for each dialect where that pays (:mod:`discovery.app.making`), so nothing here
-loads an engine or columns.
+Other processes do this for some of the dialects where that pays (:mod:`discovery.app.making`), so nothing here loads an
+engine or columns.
 """
 
 from __future__ import annotations

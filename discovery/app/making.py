@@ -1,4 +1,4 @@
-"""Makes the files of all dialects, each in a process of its own where that pays.
+"""Makes the files of all dialects, in several processes where that pays.
 
 Plain subprocesses, as for reading (:mod:`discovery.app.read_worker` says why). One message goes each way, a pickle
 between two processes of the same user and version: the end of the stream is the end of the message.
@@ -21,17 +21,20 @@ from discovery.app.dialects import Made, Wanted, make
 from discovery.model.errors import DiscoveryError
 from discovery.model.platform import Platform
 
+_Task = tuple[Wanted, Platform, Path]
+
 # Not "-m": messages must name the classes of the importable module, not those of __main__.
 _SERVE = "from discovery.app.making import main; main()"
 
 
 class Makers:
-    """Makes dialects, in as many processes as were started before; with none, here and when they are asked for."""
+    """Makes dialects by several workers: this process, when it asks for the results, and others that start before."""
 
-    def __init__(self, processes: int) -> None:
-        """Start processes: they load what they need while the caller still learns."""
-        self._processes = [_start(number) for number in range(processes)]
-        self._tasks: list[tuple[Wanted, Platform, Path]] = []
+    def __init__(self, workers: int) -> None:
+        """Start all workers but this process: they load what they need while the caller still learns."""
+        self._workers = workers
+        self._processes = [_start(number, workers) for number in range(workers - 1)]
+        self._tasks: list[_Task] = []
 
     def __enter__(self) -> Self:
         """Return the makers."""
@@ -46,13 +49,13 @@ class Makers:
                 process.kill()
 
     def give(self, wanted: Wanted, platforms: Iterable[Platform], staging: Path) -> None:
-        """Say what to make below ``staging``: one dialect for each platform, no more than there are processes."""
+        """Say what to make below ``staging``: one dialect for each platform. Other processes begin at once."""
         self._tasks = [(wanted, platform, staging) for platform in platforms]
         if not self._processes:
             return
-        # All get the same message: the values in it are many, and pickling them once for all is dear enough.
+        # All get the same message: it holds many values, and pickling them once is dear enough.
         data = pickle.dumps(self._tasks, protocol=pickle.HIGHEST_PROTOCOL)
-        for process in self._processes[: len(self._tasks)]:
+        for process in self._processes:
             # One that has ended already is found when its result is asked for.
             with suppress(BrokenPipeError), _pipe(process.stdin) as inbox:
                 inbox.write(data)
@@ -61,16 +64,24 @@ class Makers:
         """Return what was made, in the order of the platforms; raises what :func:`discovery.app.dialects.make` raises,
         and :class:`DiscoveryError` when a process ended early.
         """
-        if not self._processes:
-            return tuple(make(*task) for task in self._tasks)
-        return tuple(_result(process) for process in self._processes[: len(self._tasks)])
+        own = _make_share(self._tasks, self._workers - 1, self._workers)
+        made = [*map(_result, self._processes), own]
+        return tuple(made[number % self._workers][number // self._workers] for number in range(len(self._tasks)))
 
 
-def _start(number: int) -> subprocess.Popen[bytes]:
-    """Start a process, with the same module path as this one, for the task of this number."""
+def _make_share(tasks: list[_Task], number: int, workers: int) -> list[Made]:
+    """Return what the worker of this number makes of the tasks: every so many of them."""
+    return [make(*task) for task in tasks[number::workers]]
+
+
+def _start(number: int, workers: int) -> subprocess.Popen[bytes]:
+    """Start the worker of this number, with the same module path as this process."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-c", _SERVE, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        [sys.executable, "-c", _SERVE, str(number), str(workers)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
     )
 
 
@@ -81,7 +92,7 @@ def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-def _result(process: subprocess.Popen[bytes]) -> Made:
+def _result(process: subprocess.Popen[bytes]) -> list[Made]:
     """Wait for what one process made."""
     data = _pipe(process.stdout).read()
     if process.wait() or not data:
@@ -89,25 +100,25 @@ def _result(process: subprocess.Popen[bytes]) -> Made:
             f"a process that writes policies ended early, with {process.returncode}",
             hint="see its message above; --workers 0 writes in one process",
         )
-    answer: Made | DiscoveryError = pickle.loads(data)  # noqa: S301 - from our own process
+    answer: list[Made] | DiscoveryError = pickle.loads(data)  # noqa: S301 - from our own process
     if isinstance(answer, DiscoveryError):
         raise answer
     return answer
 
 
 def main() -> None:
-    """Make one dialect: tasks come in on standard input, the argument says which is ours, and what was made leaves on
-    standard output.
+    """Make a share of the dialects: all tasks come in on standard input, the arguments are our number and that of all
+    workers, and what was made leaves on standard output.
     """
     outbox = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that a library prints may land in the answer
-    gc.disable()  # one task and out, like the command line
+    gc.disable()  # one share and out, like the command line
     data = sys.stdin.buffer.read()
     if not data:
         return  # whoever started us found that there is nothing to do
-    answer: Made | DiscoveryError
+    answer: list[Made] | DiscoveryError
     try:
-        answer = make(*pickle.loads(data)[int(sys.argv[1])])  # noqa: S301 - from the process that started us
+        answer = _make_share(pickle.loads(data), *map(int, sys.argv[1:]))  # noqa: S301 - from the process that started us
     except DiscoveryError as error:
         answer = error
     with outbox:

@@ -43,7 +43,7 @@ from discovery.model.platform import detect_platforms
 from discovery.model.workload import EndpointKind, WorkloadRef
 
 FULL_DAY = 86_400_000_000  # microseconds
-# Below this number of delivered edges a process for each dialect costs more than it saves.
+# Below this number of delivered edges a second process costs more than it saves.
 PARALLEL_EDGES = 500
 
 
@@ -83,7 +83,7 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         told = evidence.inventory
         options = replace(options, platforms=detect_platforms(options.platforms, told.versions, told.settings))
     options.progress("learning", 0, 3)
-    with Makers(_processes(evidence, options)) as makers:
+    with Makers(_workers(evidence, options)) as makers:
         return _proposed(evidence, folder, options, makers)
 
 
@@ -124,11 +124,11 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
     return _published(suggestion, staging, names)
 
 
-def _processes(evidence: Evidence, options: SuggestOptions) -> int:
-    """Return how many processes of their own the dialects get: one each, or none where that does not pay."""
+def _workers(evidence: Evidence, options: SuggestOptions) -> int:
+    """Return how many processes make the dialects, this one counted."""
     seen = sum(edge.verdict in (Verdict.ACCEPTED, Verdict.AUDIT) for edge in evidence.edges)
-    wanted = options.workers != 0 and len(options.dialects) > 1 and (os.cpu_count() or 1) > 1
-    return len(options.dialects) if wanted and seen >= PARALLEL_EDGES else 0
+    alone = options.workers == 0 or seen < PARALLEL_EDGES
+    return 1 if alone else min(len(options.dialects), os.cpu_count() or 1)
 
 
 def _learned(evidence: Evidence, options: SuggestOptions, existing: Existing) -> Learned:

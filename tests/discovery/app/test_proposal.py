@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from discovery.app import dialects
+from discovery.app import dialects, making, proposal
 from discovery.app.evidence import Evidence
 from discovery.app.existing import Existing
 from discovery.app.options import SuggestOptions
@@ -244,6 +246,32 @@ def test_progress_is_told_to_the_end(tmp_path: Path) -> None:
     steps: list[tuple[str, int, int]] = []
     proposed(tmp_path, evidence(), progress=lambda *step: steps.append(step))
     assert steps == [("learning", done, 3) for done in range(4)]
+
+
+@pytest.mark.parametrize(("workers", "processes"), [(None, 2), (0, 0)])
+def test_large_runs_share_the_dialects_between_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int | None, processes: int
+) -> None:
+    """From a number of delivered edges on, unless one process was asked for; the output is the same to the byte."""
+    started: list[int] = []
+    start = making._start
+
+    def counted(number: int, of: int) -> subprocess.Popen[bytes]:
+        started.append(number)
+        return start(number, of)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(making, "_start", counted)
+    proposed(tmp_path / "small", evidence(), workers=workers)
+    assert started == []
+    monkeypatch.setattr(proposal, "PARALLEL_EDGES", 2)
+    proposed(tmp_path / "large", evidence(), workers=workers)
+    assert len(started) == processes
+    small, large = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+        for name in ("small", "large")
+    )
+    assert small == large
 
 
 def test_nothing_is_said_twice(sample: Suggestion) -> None:
