@@ -146,7 +146,8 @@ def _entity(peer: EntityPeer, direction: Direction, platform: Platform) -> PeerM
 
 def differences(want: Meaning, have: Meaning) -> Iterator[tuple[str, str]]:
     """Yield ``("missing-allow" | "excess-allow", description)`` for everything that only one of them allows."""
-    for protocol, atom in sorted(set(want.atoms) | set(have.atoms), key=repr):
+    keys = want.atoms.keys() | have.atoms.keys()
+    for protocol, atom in sorted((key for key in keys if want.atoms.get(key) != have.atoms.get(key)), key=repr):
         wanted = want.atoms.get((protocol, atom), PortSet())
         found = have.atoms.get((protocol, atom), PortSet())
         for code, rest in (("missing-allow", wanted - found), ("excess-allow", found - wanted)):

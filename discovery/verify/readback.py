@@ -64,7 +64,7 @@ def check(
     for policy in policies:
         have.setdefault((policy.subject, policy.direction), []).append(policy)
     known = _Versions(versions)
-    for key in sorted(set(expected) | set(have), key=repr):
+    for key in {**expected, **have}:
         found += _compare(key, expected.get(key, []), have.get(key, []), platform)
     for policy in policies:
         found += _in_mode(policy, platform, mode)
