@@ -310,19 +310,17 @@ CREATE OR REPLACE TEMP TABLE {end}_pods AS
 SELECT e.edge, count(DISTINCT p.pod) AS pods
 FROM (
     SELECT DISTINCT cluster, client_kind, client_identity, server_kind, server_identity, protocol, server_port,
-        icmp_type, direction_evidence <> 'none' AS direction_known, verdict IN ('accepted', 'audit') AS delivered,
-        {end}_pod AS pod
-    FROM {flows}
-    WHERE {where} AND {end}_pod IS NOT NULL
+        icmp_type, direction_evidence, verdict, {end}_pod AS pod
+    FROM {flows} WHERE {where}
 ) p
 LEFT JOIN workload_of cw ON cw.identity = p.client_identity
 LEFT JOIN workload_of sw ON sw.identity = p.server_identity
 JOIN edge_of e ON e.cluster = p.cluster AND e.client_kind = p.client_kind AND e.server_kind = p.server_kind
     AND e.client IS NOT DISTINCT FROM cw.workload AND e.server IS NOT DISTINCT FROM sw.workload
     AND e.protocol IS NOT DISTINCT FROM p.protocol AND e.server_port IS NOT DISTINCT FROM p.server_port
-    AND e.icmp_type IS NOT DISTINCT FROM p.icmp_type AND e.direction_known = p.direction_known
+    AND e.icmp_type IS NOT DISTINCT FROM p.icmp_type AND e.direction_known = (p.direction_evidence <> 'none')
 JOIN shown s ON s.edge = e.edge
-WHERE s.verdict NOT IN ('accepted', 'audit') OR p.delivered
+WHERE s.verdict NOT IN ('accepted', 'audit') OR p.verdict IN ('accepted', 'audit')
 GROUP BY e.edge
 
 -- name: standings
