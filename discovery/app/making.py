@@ -66,12 +66,13 @@ class Makers:
         """
         own = _make_share(self._tasks, self._workers - 1, self._workers)
         made = [*map(_result, self._processes), own]
-        return tuple(made[number % self._workers][number // self._workers] for number in range(len(self._tasks)))
+        return tuple(one for share in made for one in share)
 
 
 def _make_share(tasks: list[_Task], number: int, workers: int) -> list[Made]:
-    """Return what the worker of this number makes of the tasks: every so many of them."""
-    return [make(*task) for task in tasks[number::workers]]
+    """Return what the worker of this number makes of the tasks: its part of them in a row, the last ones get fewer."""
+    first, end = (-(-len(tasks) * one // workers) for one in (number, number + 1))
+    return [make(*task) for task in tasks[first:end]]
 
 
 def _start(number: int, workers: int) -> subprocess.Popen[bytes]:
