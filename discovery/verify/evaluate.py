@@ -8,6 +8,7 @@ open) is UNKNOWN, never a guess.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -192,12 +193,13 @@ class Evaluator:
         self._places: dict[_Place, list[tuple[int, ReadPolicy]]] = {}
         self._nets: dict[CidrMatch, NetIndex] = {}
         self._governing: dict[tuple[Direction, WorkloadVersion], tuple[list[ReadPolicy], list[ReadPolicy]]] = {}
-        for number, policy in enumerate(policies):
-            if self._enforced(policy):
-                # One label of the subject is enough to find it, so a pod looks at few of the policies of its namespace.
-                pair = next(iter(policy.subject.labels.pairs), None)
-                place = (policy.subject.namespace, policy.direction, pair)
-                self._places.setdefault(place, []).append((number, policy))
+        enforced = [policy for policy in policies if self._enforced(policy)]
+        shared = Counter(pair for policy in enforced for pair in policy.subject.labels.pairs)
+        for number, policy in enumerate(enforced):
+            # The rarest label of a subject is enough to find it, so a pod looks at few policies of its namespace.
+            pair = min(policy.subject.labels.pairs, key=shared.__getitem__, default=None)
+            place = (policy.subject.namespace, policy.direction, pair)
+            self._places.setdefault(place, []).append((number, policy))
 
     def decide(self, probe: Probe) -> Decision:
         """Return what happens to one connection."""
