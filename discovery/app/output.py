@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,6 +32,12 @@ class Written:
 def as_json(value: Any) -> str:
     """Return JSON text with a stable layout."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+
+
+def as_json_list(values: Iterable[Any]) -> str:
+    """Return JSON text of a long list with the layout of :func:`as_json`; each value is let go of once it is text."""
+    encoded = b"[" + b",".join(map(msgspec.json.encode, values)) + b"]"
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
 
 
 def _digest(data: bytes) -> str:

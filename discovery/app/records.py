@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from discovery.app.output import as_json
+from discovery.app.output import as_json, as_json_list
 from discovery.app.sections import end_name, isolated
 from discovery.learn.intents import Learned
 from discovery.learn.judge import Judged, Ruling
@@ -98,8 +98,8 @@ def evidence_files(learned: Learned) -> dict[str, str]:
                 ],
             }
         )
-    files["evidence/review.json"] = as_json(
-        [_judged_json(one) for one in learned.judged if one.ruling is not Ruling.LEARN]
+    files["evidence/review.json"] = as_json_list(
+        _judged_json(one) for one in learned.judged if one.ruling is not Ruling.LEARN
     )
     return files
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from discovery.app.output import MANIFEST, Written, as_json, publish, read_staged, stage, write_staged
+from discovery.app.output import MANIFEST, Written, as_json, as_json_list, publish, read_staged, stage, write_staged
 from discovery.model.errors import OptionError
 
 
@@ -89,6 +89,12 @@ def test_leftovers_of_a_crashed_run_are_removed(tmp_path: Path) -> None:
     write_staged(stage(tmp_path), {"ghost": "1"})
     write(tmp_path, {"a": "1"})
     assert files(tmp_path) == {"a", MANIFEST}
+
+
+@pytest.mark.parametrize("values", [[], [{"a": 1}], [{"a": [1, 2]}, {"b": {"c": "é\n"}}, None]])
+def test_a_long_list_has_the_layout_of_any_json(values: list[object]) -> None:
+    """Text that is made value by value is the text of the whole."""
+    assert as_json_list(iter(values)) == as_json(values)
 
 
 def test_json_has_a_stable_layout() -> None:

@@ -274,6 +274,13 @@ def test_large_runs_share_the_dialects_between_processes(
     assert small == large
 
 
+def test_no_dialects_give_no_policies(tmp_path: Path) -> None:
+    """Who asks for none gets the evidence and the summary alone."""
+    found = proposed(tmp_path, evidence(), dialects=())
+    assert (found.rendered, texts_of(found)) == ((), {})
+    assert (tmp_path / "summary.md").exists()
+
+
 def test_nothing_is_said_twice(sample: Suggestion) -> None:
     """Findings that several stages or dialects share appear once."""
     assert len(set(sample.diagnostics)) == len(sample.diagnostics)
