@@ -127,8 +127,8 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
 def _workers(evidence: Evidence, options: SuggestOptions) -> int:
     """Return how many processes make the dialects, this one counted."""
     seen = sum(edge.verdict in (Verdict.ACCEPTED, Verdict.AUDIT) for edge in evidence.edges)
-    most = 1 if options.workers == 0 or seen < PARALLEL_EDGES else os.cpu_count() or 1
-    return max(1, min(len(options.dialects), most))
+    most = (os.cpu_count() or 1) if options.workers is None else options.workers
+    return max(1, min(len(options.dialects), most)) if seen >= PARALLEL_EDGES else 1
 
 
 def _learned(evidence: Evidence, options: SuggestOptions, existing: Existing) -> Learned:
