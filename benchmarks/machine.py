@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 _PACKAGES = (
-    "blake3", "deltalake", "duckdb", "hubble-audit2policy", "msgspec", "numpy", "policy-discovery",
+    "blake3", "deltalake", "duckdb", "hubble-audit2policy", "msgspec", "networkx", "numpy", "policy-discovery",
     "psutil", "pyarrow", "pysimdjson", "pyyaml", "zstandard",
 )  # fmt: skip
 

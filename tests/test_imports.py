@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("duckdb", "pyarrow", "deltalake", "numpy", "pandas", "sklearn", "grpc", "yaml", "msgspec", "ijson")
+HEAVY = ("duckdb", "pyarrow", "deltalake", "networkx", "numpy", "pandas", "sklearn", "grpc", "yaml", "msgspec", "ijson")
 
 # Runs the command line and then tells, as the last line of stderr, which of the named modules are loaded.
 PROBE = """

@@ -26,7 +26,7 @@ from discovery.model.capture import CaptureProfile
 from discovery.model.errors import DiscoveryError
 
 MIN_FREE_BYTES = 1 << 30
-_LIBRARIES = ("duckdb", "pyarrow", "deltalake", "msgspec")
+_LIBRARIES = ("duckdb", "pyarrow", "deltalake", "msgspec", "networkx")
 
 
 class State(StrEnum):

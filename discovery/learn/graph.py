@@ -1,12 +1,14 @@
-"""The graph of an estate: which edges that may matter to policy touch which workload, and from which side."""
+"""The graph of an estate: endpoints are nodes, edges that may matter to policy are its edges."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Any
+
+import networkx as nx
 
 from discovery.learn.judge import Judged
-from discovery.model.edge import Direction, Endpoint
+from discovery.model.edge import Endpoint
 from discovery.model.workload import EndpointKind, WorkloadRef
 
 Node = WorkloadRef | EndpointKind
@@ -17,24 +19,20 @@ def node_of(endpoint: Endpoint) -> Node:
     return endpoint.workload if endpoint.workload is not None else endpoint.kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
-    """The judged edges that go into each workload, and those that come out of it, in the order given."""
+def build_graph(judged: Iterable[Judged], workloads: Iterable[WorkloadRef]) -> nx.MultiDiGraph[Any]:
+    """Return a directed multigraph with every workload as a node and every judged edge as an edge (``judged``).
 
-    into: Mapping[WorkloadRef, list[Judged]]
-    out: Mapping[WorkloadRef, list[Judged]]
+    Edges point from client to server. Their order is the order given.
+    """
+    graph: nx.MultiDiGraph[Any] = nx.MultiDiGraph()
+    graph.add_nodes_from(workloads)
+    for one in judged:
+        graph.add_edge(node_of(one.edge.client), node_of(one.edge.server), judged=one)
+    return graph
 
-    @classmethod
-    def of(cls, judged: Iterable[Judged]) -> Graph:
-        """Build the graph."""
-        into: dict[WorkloadRef, list[Judged]] = {}
-        out: dict[WorkloadRef, list[Judged]] = {}
-        for one in judged:
-            for end, edges in ((one.edge.client, out), (one.edge.server, into)):
-                if end.workload is not None:
-                    edges.setdefault(end.workload, []).append(one)
-        return cls(into=into, out=out)
 
-    def edges(self, workload: WorkloadRef, direction: Direction) -> list[Judged]:
-        """Return the edges of a workload in one direction."""
-        return (self.into if direction is Direction.INGRESS else self.out).get(workload, [])
+def components(graph: nx.MultiDiGraph[Any]) -> list[frozenset[WorkloadRef]]:
+    """Return the groups of workloads that talk to each other, largest first; shared outsiders do not join groups."""
+    inside = graph.subgraph([node for node in graph if isinstance(node, WorkloadRef)])
+    found = [frozenset(component) for component in nx.weakly_connected_components(inside)]
+    return sorted(found, key=lambda component: (-len(component), min(component)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import networkx as nx
 
 from discovery.learn.declared import (
     api_servers_of,
@@ -17,7 +19,7 @@ from discovery.learn.declared import (
 from discovery.learn.dns import RESOLVERS, Resolver, dns_additions, find_resolvers
 from discovery.learn.exposed import by_nodes_alone, with_exposed
 from discovery.learn.externals import metadata_peers, private_externals
-from discovery.learn.graph import Graph, node_of
+from discovery.learn.graph import build_graph, node_of
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling, judge
 from discovery.learn.mesh import as_seen_by_policy, find_meshes, refuse, with_mesh
 from discovery.learn.peers import (
@@ -46,6 +48,7 @@ class Learned:
     intents: tuple[PolicyIntent, ...]
     judged: tuple[Judged, ...]
     choices: Mapping[WorkloadRef, Choice]
+    graph: nx.MultiDiGraph[Any] = field(compare=False)
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
@@ -114,12 +117,12 @@ def learn(
     )
     meshes = find_meshes(known, judged, told.meshes, choices)
     judged = tuple(_as_written(as_seen_by_policy(one, meshes), options) for one in judged)
-    graph = Graph.of(judged)
+    graph = build_graph(judged, choices)
     resolvers = find_resolvers(judged, choices, addresses[Direction.EGRESS], told.resolvers)
     intents: list[PolicyIntent] = []
     diagnostics: list[Diagnostic] = []
     for workload, choice in choices.items():
-        if not subjects.take(workload) or not any(graph.edges(workload, direction) for direction in Direction):
+        if not subjects.take(workload) or not graph.degree(workload):
             continue
         diagnostics += _selector_diagnostics(choice)
         for direction in Direction:
@@ -145,6 +148,7 @@ def learn(
         intents=tuple(intents),
         judged=judged,
         choices=choices,
+        graph=graph,
         diagnostics=tuple(sorted(set(diagnostics), key=_diagnostic_order)),
     )
 
@@ -260,17 +264,16 @@ def _learned_of(judged: Iterable[Judged]) -> Mapping[WorkloadRef, list[Edge]]:
 
 def _judge(edge: Edge, options: Options, explicit_denies: frozenset[Edge], unexplained: frozenset[Edge]) -> Judged:
     """Judge an edge, explicit denies first, then what may be one."""
-    # Hashing an edge is dear, and most runs have neither.
-    if explicit_denies and edge in explicit_denies:
+    if edge in explicit_denies:
         return Judged(edge=edge, ruling=Ruling.REVIEW, reason=Reason.EXPLICIT_DENY)
-    if unexplained and edge in unexplained:
+    if edge in unexplained:
         return Judged(edge=edge, ruling=Ruling.REVIEW, reason=Reason.AUDIT)
     return judge(edge, options)
 
 
 def _present(one: Judged, gone: frozenset[WorkloadRef]) -> Judged:
     """Leave an accepted edge of a workload that is gone to review: a rule for it would select nothing."""
-    if gone and one.ruling is not Ruling.REVIEW and gone & {one.edge.client.workload, one.edge.server.workload}:
+    if one.ruling is not Ruling.REVIEW and gone & {one.edge.client.workload, one.edge.server.workload}:
         return Judged(edge=one.edge, ruling=Ruling.REVIEW, reason=Reason.GONE)
     return one
 
@@ -283,20 +286,18 @@ def _selectable(one: Judged, choices: Mapping[WorkloadRef, Choice]) -> Judged:
     return one
 
 
-def _touching(workload: WorkloadRef, direction: Direction, graph: Graph) -> list[Judged]:
+def _touching(workload: WorkloadRef, direction: Direction, graph: nx.MultiDiGraph[Any]) -> list[Judged]:
     """Return the judged edges of a workload in one direction; those of unknown direction count for both."""
-    opposite = Direction.EGRESS if direction is Direction.INGRESS else Direction.INGRESS
-    return graph.edges(workload, direction) + [
-        one
-        for one in graph.edges(workload, opposite)
-        if one.reason in (Reason.DIRECTION, Reason.INFERRED) and one.edge.client.workload != one.edge.server.workload
-    ]
+    into = [data["judged"] for _, _, data in graph.in_edges(workload, data=True)]
+    out = [data["judged"] for _, _, data in graph.out_edges(workload, data=True)]
+    own, other = (into, out) if direction is Direction.INGRESS else (out, into)
+    return own + [one for one in other if one.reason in (Reason.DIRECTION, Reason.INFERRED) and one not in own]
 
 
 def _intent(
     choice: Choice,
     direction: Direction,
-    graph: Graph,
+    graph: nx.MultiDiGraph[Any],
     choices: Mapping[WorkloadRef, Choice],
     addresses: Mapping[EndpointKind, tuple[str, ...]],
 ) -> PolicyIntent | None:

@@ -78,8 +78,6 @@ def split_external(edge: Edge, nodes: NodeAddresses) -> tuple[Edge, ...]:
     Link-local addresses of nodes go: on every link they mean another machine, so no rule may name them. Only what a
     pod's own node serves on one (NodeLocal DNS) stays, as an edge of its own.
     """
-    if edge.client.workload is not None and edge.server.workload is not None:
-        return (edge,)
     pieces = []
     for piece in _split_served(edge):
         client, server = _routable(piece.client), _routable(piece.server)
@@ -135,10 +133,8 @@ def with_client_prefixes(edge: Edge) -> Edge:
     """Return the edge with the addresses of external clients as the /24 (IPv4) or /48 (IPv6) that hold them. Where
     nobody knows who opened the connection, either end may be the client.
     """
-    client = _by_prefix(edge.client)
-    server = _by_prefix(edge.server) if edge.evidence_class is EvidenceClass.NONE else edge.server
-    unchanged = client is edge.client and server is edge.server
-    return edge if unchanged else replace(edge, client=client, server=server)
+    edge = replace(edge, client=_by_prefix(edge.client))
+    return replace(edge, server=_by_prefix(edge.server)) if edge.evidence_class is EvidenceClass.NONE else edge
 
 
 def _by_prefix(end: Endpoint) -> Endpoint:
@@ -154,8 +150,7 @@ def _client_prefix(address: str) -> str:
     network = ip_network(address)
     if address in AMBIENT_SOURCES or network.is_link_local:
         return address  # one that nodes use on every link: it is nobody's
-    embeds = network.version == 6 and any(is_inside(address, one) for one in NAT64)
-    length = _NAT64_PREFIX if embeds else CLIENT_PREFIX[network.version]
+    length = _NAT64_PREFIX if any(is_inside(address, one) for one in NAT64) else CLIENT_PREFIX[network.version]
     return str(network.supernet(new_prefix=min(length, network.prefixlen)))
 
 

@@ -1,10 +1,9 @@
-"""The graph: workloads are nodes, judged edges keep their direction."""
+"""The graph: workloads and kinds are nodes, judged edges keep their direction."""
 
 from __future__ import annotations
 
-from discovery.learn.graph import Graph, node_of
+from discovery.learn.graph import build_graph, components, node_of
 from discovery.learn.judge import Options, judge
-from discovery.model.edge import Direction
 from discovery.model.workload import EndpointKind
 from tests.discovery.learn.builders import edge, outside, pod, ref
 
@@ -16,17 +15,26 @@ def test_nodes_are_workloads_or_kinds() -> None:
 
 
 def test_edges_point_from_client_to_server_and_are_all_kept() -> None:
-    """Parallel edges stay apart, in the order given; a call of oneself goes both in and out."""
+    """Parallel edges stay apart, in the order given, and silent workloads are there too."""
     judged = [judge(edge("web", "db", port), Options()) for port in (2, 1)]
-    own = judge(edge("web", "web", 3), Options())
-    graph = Graph.of([*judged, own])
-    assert graph.edges(ref("web"), Direction.EGRESS) == [*judged, own]
-    assert graph.edges(ref("web"), Direction.INGRESS) == [own]
-    assert graph.edges(ref("db"), Direction.INGRESS) == judged
+    graph = build_graph(judged, [ref("idle")])
+    assert [data["judged"] for _, _, data in graph.out_edges(ref("web"), data=True)] == judged
+    assert set(graph.nodes) == {ref("web"), ref("db"), ref("idle")}
+    assert graph.in_degree(ref("web")) == 0
 
 
-def test_what_nobody_calls_has_no_edges() -> None:
-    """Outsiders are at the other end of an edge, never its workload."""
-    graph = Graph.of([judge(edge("a", outside("192.0.2.1")), Options())])
-    assert [graph.edges(ref(name), Direction.INGRESS) for name in ("a", "idle")] == [[], []]
-    assert len(graph.edges(ref("a"), Direction.EGRESS)) == 1
+def test_components_are_not_joined_by_outsiders() -> None:
+    """Two groups that both call the outside are still two groups, the larger first."""
+    edges = [
+        edge("a", "b"),
+        edge("b", "c"),
+        edge("x", "y"),
+        edge("a", outside("192.0.2.1")),
+        edge("x", outside("192.0.2.1")),
+    ]
+    found = components(build_graph([judge(one, Options()) for one in edges], [ref("alone")]))
+    assert found == [
+        frozenset({ref("a"), ref("b"), ref("c")}),
+        frozenset({ref("x"), ref("y")}),
+        frozenset({ref("alone")}),
+    ]
