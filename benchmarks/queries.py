@@ -17,7 +17,8 @@ from discovery.flows.lake import Lake, Snapshot
 from discovery.flows.rollup import roll_up
 from discovery.flows.workloads import read_workloads
 
-# The columns that the rollup groups by and what it adds up: its first statement, written down by hand.
+# What the edges are made of and what is added up, as one statement written down by hand. The rollup itself takes pods
+# apart (ADR 0002).
 _KEYS = """cluster, client_kind, client_identity, client_pod, server_kind, server_identity, server_pod, protocol,
     server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point, node, source,
     l7_protocol, drop_reason, date"""

@@ -332,15 +332,13 @@ class _Sheet:
             writer.check_intent(intent)
         except Inexpressible as problem:
             yield problem.code, problem
+        unsayable = {id(allow): why for allow, why in _unsayable(writer, intent)}
         found: dict[Code, tuple[str, Inexpressible, int]] = {}
-        for allow in in_order(intent.allows):
-            try:
-                if not _needs_no_rule(writer, intent, allow):
-                    _check_allow(writer, intent, allow)
-            except Inexpressible as problem:
-                what = f"{peer_name(allow.peer)} {content_name(allow)}"
-                first, kept, count = found.get(problem.code, (what, problem, 0))
-                found[problem.code] = (first, kept, count + 1)
+        for allow in in_order(allow for allow in intent.allows if id(allow) in unsayable):
+            why = unsayable[id(allow)]
+            what = f"{peer_name(allow.peer)} {content_name(allow)}"
+            first, kept, count = found.get(why.code, (what, why, 0))
+            found[why.code] = (first, kept, count + 1)
         for code, (first, finding, count) in found.items():
             others = f" (and {count - 1} more)" if count > 1 else ""
             yield code, Inexpressible(code, f"{first}{others}: {finding.why}", finding.hint)
@@ -434,6 +432,16 @@ def _needs_no_rule(writer: Writer, intent: PolicyIntent, allow: Allow) -> bool:
     is_host = isinstance(allow.peer, EntityPeer) and allow.peer.entity is Entity.HOST
     free = writer.capabilities.own_host_calls and not writer.own_node_needs_rule
     return is_host and intent.direction is Direction.INGRESS and free
+
+
+def _unsayable(writer: Writer, intent: PolicyIntent) -> Iterator[tuple[Allow, Inexpressible]]:
+    """Yield the allows of a direction that cannot be said, each with the first reason."""
+    for allow in intent.allows:
+        try:
+            if not _needs_no_rule(writer, intent, allow):
+                _check_allow(writer, intent, allow)
+        except Inexpressible as problem:
+            yield allow, problem
 
 
 def _check_allow(writer: Writer, intent: PolicyIntent, allow: Allow) -> None:

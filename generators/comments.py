@@ -137,6 +137,8 @@ def _names(names: tuple[str, ...]) -> str:
 
 def _prose(text: str) -> list[str]:
     """Return clean text as lines, the second and later ones indented."""
+    if 0 < len(text) <= WIDTH and text.isprintable() and not text[-1].isspace():
+        return [text]  # what wrapping would make of it, for a tenth of the time
     return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 

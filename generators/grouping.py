@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import groupby
 from operator import itemgetter
@@ -119,38 +119,46 @@ def _order(allow: Allow) -> tuple[object, ...]:
     return (origin, peer_kind(allow.peer), peer_text(allow.peer), allow.protocol, ports, sorted(allow.icmp_types))
 
 
+_Content = tuple[tuple[Protocol, PortSet | tuple[int, ...]], ...]
+# What peers have in common that may share a rule: their kind and content, and the peer where a rule holds only one.
+_Shared = tuple[PeerKind, _Content, Peer | None]
+
+
 def group(allows: Iterable[Allow], style: GroupingStyle) -> tuple[RuleGroup, ...]:
     """Return rules that together allow exactly what ``allows`` allow, in a stable order."""
-    cells: dict[tuple[Peer, str], list[Allow]] = {}
-    for allow in in_order(allows):
+    cells: dict[tuple[Peer, str], list[tuple[int, Allow]]] = {}
+    for place, allow in enumerate(in_order(allows)):
         class_ = allow.protocol if style.one_protocol else str(allow.protocol.has_ports)
-        cells.setdefault((_meaning(allow.peer, style), class_), []).append(allow)
-    shared: dict[tuple[object, ...], list[tuple[Peer, list[Allow]]]] = {}
+        cells.setdefault((_meaning(allow.peer, style), class_), []).append((place, allow))
+    shared: dict[_Shared, list[tuple[Peer, list[tuple[int, Allow]]]]] = {}
     for (peer, _), members in cells.items():
         alone = None if peer_kind(peer) in style.shared else peer
-        shared.setdefault((peer_kind(peer), _content(members), alone), []).append((peer, members))
-    groups = [
-        RuleGroup(
-            kind=peer_kind(cell[0][0]),
-            peers=tuple(peer for peer, _ in sorted(cell, key=lambda item: _peer_order(item[0]))),
-            content=_content(cell[0][1]),
-            allows=tuple(in_order(allow for _, members in cell for allow in members)),
+        content = _content(allow for _, allow in members)
+        shared.setdefault((peer_kind(peer), content, alone), []).append((peer, members))
+    groups = []
+    for (kind, content, _), cell in shared.items():
+        placed = sorted((one for _, members in cell for one in members), key=itemgetter(0))
+        peers = sorted(((_peer_order(peer), peer) for peer, _ in cell), key=itemgetter(0))
+        rule = RuleGroup(
+            kind=kind,
+            peers=tuple(peer for _, peer in peers),
+            content=content,
+            allows=tuple(allow for _, allow in placed),
         )
-        for cell in shared.values()
-    ]
-    return tuple(sorted(groups, key=_group_order))
+        groups.append((_group_order(rule, [order for order, _ in peers]), rule))
+    return tuple(rule for _, rule in sorted(groups, key=itemgetter(0)))
 
 
 def _meaning(peer: Peer, style: GroupingStyle) -> Peer:
     """Return the peer without the evidence on it."""
     if isinstance(peer, CidrPeer):
-        return replace(peer, names=(), clients=False)
+        return CidrPeer(prefixes=peer.prefixes)
     if isinstance(peer, EntityPeer) and not style.entity_by_address:
-        return replace(peer, addresses=())
+        return EntityPeer(entity=peer.entity)
     return peer
 
 
-def _content(allows: Iterable[Allow]) -> tuple[tuple[Protocol, PortSet | tuple[int, ...]], ...]:
+def _content(allows: Iterable[Allow]) -> _Content:
     """Return the union of the contents of allows of one class, by protocol."""
     content: dict[Protocol, PortSet | tuple[int, ...]] = {}
     for allow in allows:
@@ -169,8 +177,8 @@ def _peer_order(peer: Peer) -> tuple[object, ...]:
     return (peer_text(peer), peer.addresses if isinstance(peer, EntityPeer) else ())
 
 
-def _group_order(rule: RuleGroup) -> tuple[object, ...]:
-    """Return the sort key of rules: observed before declared, then kind, peers and content."""
+def _group_order(rule: RuleGroup, peers: list[tuple[object, ...]]) -> tuple[object, ...]:
+    """Return the sort key of rules: observed before declared, then kind, ``peers`` (their keys) and content."""
     origin = min(0 if allow.origin is Origin.OBSERVED else 1 for allow in rule.allows)
     content = [(protocol, str(what)) for protocol, what in rule.content]
-    return (origin, rule.kind, [_peer_order(peer) for peer in rule.peers], content)
+    return (origin, rule.kind, peers, content)

@@ -78,20 +78,22 @@ def dump(node: Node) -> str:
     Raises ``TypeError`` for values that are not str, int, bool, sequence or mapping, and
     ``ValueError`` for keys of more than ``MAX_KEY`` characters as written.
     """
-    comments, value = _unwrap(node)
-    lines = [f"# {comment}".rstrip() for comment in comments]
+    lines: list[str] = []
+    value = _unwrap(node, "", lines)
     inline = _inline(value)
-    lines += _block(value, "") if inline is None else [inline]
+    if inline is None:
+        _block(value, "", lines)
+    else:
+        lines.append(inline)
     return "\n".join(lines) + "\n"
 
 
-def _unwrap(node: Node) -> tuple[list[str], Node]:
-    """Return the safe comments of a node and the node under them."""
-    comments: list[str] = []
+def _unwrap(node: Node, indent: str, lines: list[str]) -> Node:
+    """Add the comments of a node at this indent, made safe, and return the node under them."""
     while isinstance(node, Commented):
-        comments += [clean(comment) for comment in node.comments]
+        lines += [f"{indent}# {clean(comment)}".rstrip() for comment in node.comments]
         node = node.value
-    return comments, node
+    return node
 
 
 def _inline(node: Node) -> str | None:
@@ -102,52 +104,61 @@ def _inline(node: Node) -> str | None:
         return "true" if node else "false"
     if isinstance(node, int):
         return str(node)
-    if isinstance(node, Mapping) and not node:
-        return "{}"
-    if isinstance(node, Sequence) and not node:
-        return "[]"
-    return None
-
-
-def _block(node: Node, indent: str) -> list[str]:
-    """Return the lines of a non-empty collection at this indent."""
+    if node:
+        return None
     if isinstance(node, Mapping):
-        return [line for key, value in node.items() for line in _entry(key, value, indent)]
-    if isinstance(node, Sequence):
-        return [line for item in node for line in _item(item, indent)]
-    raise TypeError(f"cannot write a {type(node).__name__} as YAML")
+        return "{}"
+    return "[]" if isinstance(node, Sequence) else None
 
 
-def _entry(key: str, node: Node, indent: str) -> list[str]:
-    """Return the lines of one ``key: value``."""
+def _block(node: Node, indent: str, lines: list[str]) -> None:
+    """Add the lines of a non-empty collection at this indent."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            _entry(key, value, indent, lines)
+    elif isinstance(node, Sequence):
+        for item in node:
+            _item(item, indent, lines)
+    else:
+        raise TypeError(f"cannot write a {type(node).__name__} as YAML")
+
+
+def _entry(key: str, node: Node, indent: str, lines: list[str]) -> None:
+    """Add the lines of one ``key: value``."""
     name = _string(key)
     if len(name) > MAX_KEY:
         raise ValueError(f"a key of {len(name)} characters is too long for YAML")
-    comments, value = _unwrap(node)
-    lines = [f"{indent}# {comment}".rstrip() for comment in comments]
+    value = _unwrap(node, indent, lines)
     inline = _inline(value)
     if inline is not None:
-        return [*lines, f"{indent}{name}: {inline}"]
-    return [*lines, f"{indent}{name}:", *_block(value, indent + INDENT)]
+        lines.append(f"{indent}{name}: {inline}")
+    else:
+        lines.append(f"{indent}{name}:")
+        _block(value, indent + INDENT, lines)
 
 
-def _item(node: Node, indent: str) -> list[str]:
-    """Return the lines of one ``- item``."""
-    comments, value = _unwrap(node)
-    lines = [f"{indent}# {comment}".rstrip() for comment in comments]
+def _item(node: Node, indent: str, lines: list[str]) -> None:
+    """Add the lines of one ``- item``."""
+    value = _unwrap(node, indent, lines)
     inline = _inline(value)
     if inline is not None:
-        return [*lines, f"{indent}- {inline}"]
-    block = _block(value, indent + INDENT)
+        lines.append(f"{indent}- {inline}")
+        return
+    first = len(lines)
+    _block(value, indent + INDENT, lines)
     # A comment on the first key of the item goes above the dash.
-    first = next(index for index, line in enumerate(block) if not line.lstrip().startswith("#"))
-    lines += [indent + line.lstrip() for line in block[:first]]
-    return [*lines, f"{indent}- {block[first].removeprefix(indent + INDENT)}", *block[first + 1 :]]
+    while lines[first].lstrip().startswith("#"):
+        lines[first] = indent + lines[first].lstrip()
+        first += 1
+    lines[first] = f"{indent}- {lines[first].removeprefix(indent + INDENT)}"
 
 
 def _string(text: str) -> str:
     """Return a string as a plain scalar if no reader could misread it, else double quoted."""
-    if _PLAIN_CIDR.fullmatch(text) or (_PLAIN.fullmatch(text) and text.lower() not in _RESERVED):
+    if _PLAIN.fullmatch(text):
+        if text.lower() not in _RESERVED:
+            return text
+    elif _PLAIN_CIDR.fullmatch(text):
         return text
     if _is_clean(text) and '"' not in text and "\\" not in text:
         return f'"{text}"'

@@ -9,7 +9,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collectors.inventory import read_inventory
 from discovery.app.capture import profile_of
 from discovery.app.ingest import ingest
 from discovery.app.inputs import find_inputs
@@ -54,7 +53,7 @@ def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> E
     snapshots = [lake.snapshot(options.since, options.until) for lake in lakes]
     for snapshot in snapshots:
         accounts = accounts + read_accounts(snapshot)
-    inventory = read_inventory(options.inventory, options.cluster) if options.inventory else None
+    inventory = _inventory(options)
     workloads = read_workloads([file for snapshot in snapshots for file in snapshot.workloads], inventory)
     flows = tuple(file for snapshot in snapshots for file in snapshot.flows)
     options.progress("rolling up", 0, 1)
@@ -75,6 +74,15 @@ def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> E
         governed=_governed(ends, workloads),
         inventory=inventory,
     )
+
+
+def _inventory(options: SuggestOptions) -> Inventory | None:
+    """Return what the inventory files show, if any were given; most runs have none and need not load its readers."""
+    if not options.inventory:
+        return None
+    from collectors.inventory import read_inventory
+
+    return read_inventory(options.inventory, options.cluster)
 
 
 def _governed(ends: tuple[tuple[str, str, str], ...], workloads: Workloads) -> frozenset[tuple[WorkloadRef, Direction]]:

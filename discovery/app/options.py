@@ -31,7 +31,9 @@ class IngestOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuggestOptions:
-    """What to suggest. ``namespaces`` selects policy subjects; empty means all but system namespaces."""
+    """What to suggest. ``namespaces`` selects policy subjects; empty means all but system namespaces. ``workers`` is as
+    for ingest, also for the writing of several dialects; 0 starts no process.
+    """
 
     format: str = "auto"
     dialects: tuple[Dialect, ...] = tuple(Dialect)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,6 +32,12 @@ class Written:
 def as_json(value: Any) -> str:
     """Return JSON text with a stable layout."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+
+
+def as_json_list(values: Iterable[Any]) -> str:
+    """Return JSON text of a long list with the layout of :func:`as_json`; each value is let go of once it is text."""
+    encoded = b"[" + b",".join(map(msgspec.json.encode, values)) + b"]"
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
 
 
 def _digest(data: bytes) -> str:
@@ -59,18 +65,18 @@ def _is_inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and bool(path.parts)
 
 
-def stage(folder: Path, texts: Mapping[str, str]) -> Path:
-    """Write files below a staging folder inside the output folder and return it."""
+def stage(folder: Path) -> Path:
+    """Return an empty staging folder inside the output folder."""
     _previous(folder)  # a manifest that is not ours is noticed before anything is written
     staging = folder / _STAGING
     if staging.exists():
         shutil.rmtree(staging)
-    stage_more(staging, texts)
+    staging.mkdir(parents=True)
     return staging
 
 
-def stage_more(staging: Path, texts: Mapping[str, str]) -> None:
-    """Write further files below a staging folder."""
+def write_staged(staging: Path, texts: Mapping[str, str]) -> None:
+    """Write files below a staging folder."""
     for name, text in texts.items():
         target = staging / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from discovery.app.manifests import policy_sets
-from discovery.app.output import Written, publish, stage
+from discovery.app.output import Written, publish, stage, write_staged
 from discovery.app.promotion import Step, check_steps, in_force, open_before, open_consequence, path_of, plan_steps
 from discovery.app.verification import CUTS, EXIT_CUT, EXIT_FAILED, EXIT_INCOMPLETE, SetReport
 from discovery.app.verify import Judgement, VerifyOptions, judge_inputs, report_on
@@ -93,7 +93,8 @@ def promote_policies(
         return done
     made = _made({path: texts[path] for path in promoted}, chosen, platform)
     names = {str(Path(path).relative_to(root)): text for path, text in made.items()}
-    staging = stage(Path(output), names)
+    staging = stage(Path(output))
+    write_staged(staging, names)
     return replace(done, written=publish(Path(output), staging, sorted(names), retire=options.prune))
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from discovery.app.dialects import Made, Wanted
 from discovery.app.evidence import Evidence
 from discovery.app.existing import Existing, read_existing
+from discovery.app.making import Makers
 from discovery.app.options import SuggestOptions
-from discovery.app.output import Written, publish, read_staged, stage, stage_more
+from discovery.app.output import Written, publish, stage, write_staged
 from discovery.app.owners import Owners, owner_labels, read_owners
 from discovery.app.records import evidence_files, summary_json
 from discovery.app.report import summary_pages
@@ -25,16 +28,16 @@ from discovery.model.artifact import Rendered
 from discovery.model.capture import CaptureProfile
 from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Direction, Edge
+from discovery.model.edge import Direction, Edge, Verdict
 from discovery.model.errors import IncompleteInputError, OptionError, ReadBackError
 from discovery.model.intent import Mode
 from discovery.model.inventory import Inventory
-from discovery.model.platform import Platform, detect_platforms
+from discovery.model.platform import detect_platforms
 from discovery.model.workload import WorkloadRef
-from discovery.verify.read import read_policies
-from discovery.verify.readback import check, covers
 
 FULL_DAY = 86_400_000_000  # microseconds
+# Below this number of delivered edges a second process costs more than it saves.
+PARALLEL_EDGES = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +75,58 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         _check_cluster(evidence.inventory, evidence.edges)
         told = evidence.inventory
         options = replace(options, platforms=detect_platforms(options.platforms, told.versions, told.settings))
-    owners = read_owners(options.owners) if options.owners is not None else None
     options.progress("learning", 0, 3)
+    with Makers(_workers(evidence, options)) as makers:
+        return _proposed(evidence, folder, options, makers)
+
+
+def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers: Makers) -> Suggestion:
+    """Learn, have the files of all dialects made while the evidence is written, and publish what is proven."""
+    owners = read_owners(options.owners) if options.owners is not None else None
     existing = read_existing(options.existing, evidence.edges, evidence.workloads.versions)
-    learned = learn(
+    learned = _learned(evidence, options, existing)
+    options.progress("learning", 1, 3)
+    # What was given may lack a policy that the flows name (rule 7).
+    isolated = existing.isolated | evidence.governed
+    staging = stage(folder)
+    wanted = Wanted(
+        intents=learned.intents,
+        edges=tuple(one.edge for one in learned.judged if one.ruling is Ruling.LEARN),
+        versions=evidence.workloads.versions,
+        mode=options.mode,
+        isolated=isolated,
+        remarks=_remarks(evidence),
+        owners={} if owners is None else owner_labels(owners, {intent.workload for intent in learned.intents}),
+    )
+    makers.give(wanted, [options.platforms[dialect] for dialect in options.dialects], staging)
+    texts = evidence_files(learned)
+    write_staged(staging, texts)
+    cautions = _cautions(evidence, learned, options, isolated)
+    made = makers.results()
+    options.progress("learning", 2, 3)
+    rendered = tuple(one.rendered for one in made)
+    found = (*cautions, *learned.diagnostics, *existing.diagnostics, *(d for one in rendered for d in one.diagnostics))
+    suggestion = Suggestion(
+        folder=folder, learned=learned, rendered=rendered, completeness=evidence.completeness, profile=evidence.profile,
+        existing=existing, workloads=evidence.workloads, inventory=evidence.inventory, owners=owners, options=options,
+        written=Written(written=(), unchanged=(), retired=()),
+        diagnostics=tuple(dict.fromkeys((*found, *(d for one in made for d in one.found)))),
+    )  # fmt: skip
+    _check_proven(made, staging)
+    names = [*texts, *(artifact.path for one in rendered for artifact in one.artifacts)]
+    return _published(suggestion, staging, names)
+
+
+def _workers(evidence: Evidence, options: SuggestOptions) -> int:
+    """Return how many processes make the dialects, this one counted."""
+    seen = sum(edge.verdict in (Verdict.ACCEPTED, Verdict.AUDIT) for edge in evidence.edges)
+    most = (os.cpu_count() or 1) if options.workers is None else options.workers
+    return max(1, min(len(options.dialects), most)) if seen >= PARALLEL_EDGES else 1
+
+
+def _learned(evidence: Evidence, options: SuggestOptions, existing: Existing) -> Learned:
+    """Return what the evidence supports."""
+    return learn(
         evidence.edges,
         evidence.workloads.versions,
         Options(
@@ -90,30 +141,6 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
         existing.denied,
         told_by(evidence, frozenset() if options.learn_audit else existing.unexplained),
     )
-    options.progress("learning", 1, 3)
-    # What was given may lack a policy that the flows name (rule 7).
-    isolated = existing.isolated | evidence.governed
-    rendered = tuple(
-        _render(learned, options.platforms[dialect], options, isolated, _remarks(evidence), owners)
-        for dialect in options.dialects
-    )
-    options.progress("learning", 2, 3)
-    diagnostics = tuple(
-        dict.fromkeys(
-            (
-                *_cautions(evidence, learned, options, isolated),
-                *learned.diagnostics,
-                *existing.diagnostics,
-                *(d for one in rendered for d in one.diagnostics),
-            )
-        )
-    )
-    suggestion = Suggestion(
-        folder=folder, learned=learned, rendered=rendered, completeness=evidence.completeness, profile=evidence.profile,
-        existing=existing, workloads=evidence.workloads, inventory=evidence.inventory, owners=owners, options=options,
-        written=Written(written=(), unchanged=(), retired=()), diagnostics=diagnostics,
-    )  # fmt: skip
-    return _write(suggestion)
 
 
 def _check_cluster(inventory: Inventory, edges: Iterable[Edge]) -> None:
@@ -136,30 +163,6 @@ def _check_usable(account: Completeness) -> None:
             f"the input shows nothing to learn from: no record has {missing}",
             hint="export the logs again without a field mask; 'discover doctor INPUT' names the setting",
         )
-
-
-def _render(
-    learned: Learned,
-    platform: Platform,
-    options: SuggestOptions,
-    isolated: frozenset[tuple[WorkloadRef, Direction]],
-    remarks: tuple[str, ...],
-    owners: Owners | None,
-) -> Rendered:
-    """Render one dialect. What is isolated already matters only to forms that would open traffic there."""
-    from generators import render
-    from generators.base import RenderRequest
-
-    return render(
-        RenderRequest(
-            intents=learned.intents,
-            platform=platform,
-            mode=options.mode,
-            existing_isolated=isolated,
-            remarks=remarks,
-            owners={} if owners is None else owner_labels(owners, {intent.workload for intent in learned.intents}),
-        )
-    )
 
 
 def _remarks(evidence: Evidence) -> tuple[str, ...]:
@@ -243,40 +246,24 @@ def _cautions(
     return found
 
 
-def _write(suggestion: Suggestion) -> Suggestion:
-    """Stage all files, prove them, publish them."""
-    policies = {artifact.path: artifact.text for one in suggestion.rendered for artifact in one.artifacts}
-    texts = {**policies, **evidence_files(suggestion)}
-    staging = stage(suggestion.folder, texts)
-    found = prove(suggestion, read_staged(staging, sorted(policies)))
-    errors = [diagnostic for diagnostic in found if diagnostic.level is Level.ERROR]
+def _check_proven(made: Iterable[Made], staging: Path) -> None:
+    """Raise :class:`ReadBackError` when files below ``staging`` do not mean what was learned."""
+    errors = [finding for one in made for finding in one.found if finding.level is Level.ERROR]
     if errors:
         raise ReadBackError(
             f"what was written does not mean what was learned: {errors[0].subject}: {errors[0].message} "
             f"({len(errors)} findings)",
             hint=f"nothing was published; the files are in {staging}: please report this",
         )
-    suggestion = replace(suggestion, diagnostics=tuple(dict.fromkeys((*suggestion.diagnostics, *found))))
+
+
+def _published(suggestion: Suggestion, staging: Path, names: list[str]) -> Suggestion:
+    """Write the summaries and move them and the files of these names into place."""
     summaries = {**summary_pages(suggestion), "summary.json": summary_json(suggestion)}
-    stage_more(staging, summaries)
-    written = publish(suggestion.folder, staging, [*texts, *summaries])
+    write_staged(staging, summaries)
+    written = publish(suggestion.folder, staging, [*names, *summaries])
     suggestion.options.progress("learning", 3, 3)
     return replace(suggestion, written=written)
-
-
-def prove(suggestion: Suggestion, texts: dict[str, str]) -> tuple[Diagnostic, ...]:
-    """Read the written files back with the independent reader and hold them against the intents and the edges."""
-    found: list[Diagnostic] = []
-    versions = suggestion.workloads.versions
-    edges = [one.edge for one in suggestion.learned.judged if one.ruling is Ruling.LEARN]
-    for one in suggestion.rendered:
-        mine = read_policies({artifact.path: texts[artifact.path] for artifact in one.artifacts})
-        isolated = {(artifact.workload, direction) for artifact in one.artifacts for direction in artifact.isolates}
-        wanted = {(intent.workload, intent.direction) for intent in suggestion.learned.intents if intent.isolate}
-        skipped = frozenset(wanted - isolated)
-        found += check(suggestion.learned.intents, mine, one.platform, suggestion.options.mode, versions, skipped)
-        found += covers(edges, suggestion.learned.intents, mine, one.platform, versions)
-    return tuple(found)
 
 
 def summary_counts(suggestion: Suggestion) -> dict[str, int]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from discovery.app.output import as_json
+from discovery.app.output import as_json, as_json_list
 from discovery.app.sections import end_name, isolated
+from discovery.learn.intents import Learned
 from discovery.learn.judge import Judged, Ruling
 from discovery.model.edge import Direction
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, Peer, PolicyIntent
@@ -70,10 +71,10 @@ def _allow_json(workload: WorkloadRef, direction: Direction, allow: Allow) -> di
     return told
 
 
-def evidence_files(suggestion: Suggestion) -> dict[str, str]:
+def evidence_files(learned: Learned) -> dict[str, str]:
     """Return ``evidence/*.json``: one file per workload, and one with every edge that was not learned."""
     by_workload: dict[WorkloadRef, list[PolicyIntent]] = {}
-    for intent in suggestion.learned.intents:
+    for intent in learned.intents:
         by_workload.setdefault(intent.workload, []).append(intent)
     files = {}
     for workload, intents in by_workload.items():
@@ -97,8 +98,8 @@ def evidence_files(suggestion: Suggestion) -> dict[str, str]:
                 ],
             }
         )
-    files["evidence/review.json"] = as_json(
-        [_judged_json(one) for one in suggestion.learned.judged if one.ruling is not Ruling.LEARN]
+    files["evidence/review.json"] = as_json_list(
+        _judged_json(one) for one in learned.judged if one.ruling is not Ruling.LEARN
     )
     return files
 

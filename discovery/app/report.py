@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from discovery.app.markdown import Section, Table, cut, fitting, page, safe
 from discovery.app.merging import cut as would_cut
@@ -41,16 +41,17 @@ def summary_pages(suggestion: Suggestion) -> dict[str, str]:
     """Return ``summary.md`` and the pages that it leads to, by path."""
     namespaces = views_by(suggestion, _namespace_page(suggestion))
     owners = views_by(suggestion, suggestion.owners.of) if suggestion.owners is not None else {}
-    pages = {"summary.md": _summary(suggestion, namespaces, owners)}
+    window = _window(suggestion)
+    pages = {"summary.md": _summary(suggestion, namespaces, owners, window)}
     for name, view in namespaces.items():
         first = view.intents[0].workload
         commands = _commands(suggestion, view, {first.namespace})
-        pages[f"namespaces/{name}.md"] = _page(suggestion, f"Namespace {safe(first.namespace)}", view, commands)
+        pages[f"namespaces/{name}.md"] = _page(suggestion, f"Namespace {safe(first.namespace)}", view, window, commands)
     for name, view in owners.items():
         label = f"{OWNER_KEY}={folder_of(name)}"
         commands = [] if name == NOBODY else _commands(suggestion, view, _asked_for(suggestion, view), label)
         title = "Workloads without an owner" if name == NOBODY else f"Owner {safe(name)}"
-        pages[f"owners/{folder_of(name)}.md"] = _page(suggestion, title, view, commands)
+        pages[f"owners/{folder_of(name)}.md"] = _page(suggestion, title, view, window, commands)
     return pages
 
 
@@ -83,7 +84,7 @@ def _asked_for(suggestion: Suggestion, view: View) -> set[str]:
     return {ref.namespace for ref, _ in view.isolated} if suggestion.options.namespaces else set()
 
 
-def _page(suggestion: Suggestion, title: str, view: View, commands: list[str]) -> str:
+def _page(suggestion: Suggestion, title: str, view: View, window: _Window, commands: list[str]) -> str:
     """Return the page of a part of a run."""
     counts = Counter(one.ruling for one in view.judged)
     files = Counter(dialect for _, per in view.isolated for dialect in per)
@@ -94,22 +95,24 @@ def _page(suggestion: Suggestion, title: str, view: View, commands: list[str]) -
         f"- Not learned: {counted(counts[Ruling.REVIEW], 'edge')} for review, {counts[Ruling.UNDECIDED]} undecided",
         "- The input, and what it cannot show: `summary.md`",
     ]
-    sections = [*risk_sections(view), merging(view, _window(suggestion)[1], commands)]
+    sections = [*risk_sections(view), merging(view, window.length, commands)]
     return "\n".join(page(title, opening, sections, PAGE_ROWS)) + "\n"
 
 
-def _summary(suggestion: Suggestion, namespaces: Mapping[str, View], owners: Mapping[str, View]) -> str:
+def _summary(
+    suggestion: Suggestion, namespaces: Mapping[str, View], owners: Mapping[str, View], window: _Window
+) -> str:
     """Return the summary that a reviewer reads, ordered by risk."""
     view = whole_view(suggestion)
     sections = [
-        Section(title="Input", body=("\n".join(_input(suggestion)),)),
+        Section(title="Input", body=("\n".join(_input(suggestion, window)),)),
         *([_index("Namespaces", "namespaces", {name: (name, one) for name, one in namespaces.items()})]
           if len(namespaces) > 1 else []),
         *([_index("Owners", "owners", {folder_of(name): (name or "unowned", one) for name, one in owners.items()})]
           if owners else []),
         *risk_sections(view),
         Section(title="Next", body=("\n".join(_next(suggestion)),)),
-        merging(view, _window(suggestion)[1], _commands(suggestion, view, _asked_for(suggestion, view))),
+        merging(view, window.length, _commands(suggestion, view, _asked_for(suggestion, view))),
     ]  # fmt: skip
     return "\n".join(fitting("Suggested network policies", _head(suggestion), sections, MAX_LINES)) + "\n"
 
@@ -174,20 +177,27 @@ def _head(suggestion: Suggestion) -> list[str]:
     ]
 
 
-def _window(suggestion: Suggestion) -> tuple[str, str]:
-    """Return the window of the traffic in words: from when to when, and how long."""
+class _Window(NamedTuple):
+    """The window of the traffic in words: from when to when, and how long."""
+
+    text: str
+    length: str
+
+
+def _window(suggestion: Suggestion) -> _Window:
+    """Return the window of the traffic."""
     edges = [one.edge for one in suggestion.learned.judged]
     if not edges:
-        return "no traffic", "no traffic"
+        return _Window("no traffic", "no traffic")
     first = min(edge.evidence.first_seen for edge in edges)
     last = max(edge.evidence.last_seen for edge in edges)
-    return f"{moment(first)} to {moment(last)} ({duration(last - first)})", duration(last - first)
+    return _Window(f"{moment(first)} to {moment(last)} ({duration(last - first)})", duration(last - first))
 
 
-def _input(suggestion: Suggestion) -> list[str]:
+def _input(suggestion: Suggestion, window: _Window) -> list[str]:
     """Return what was read and what it cannot show."""
     account = suggestion.completeness
-    lines = [f"- Window: {_window(suggestion)[0]}", f"- Flow records: {account.rows_read:,}"]
+    lines = [f"- Window: {window.text}", f"- Flow records: {account.rows_read:,}"]
     if account.rows_duplicate:
         lines.append(f"- Duplicates dropped: {account.rows_duplicate:,}")
     if not account.complete:

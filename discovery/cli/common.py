@@ -150,7 +150,7 @@ def workers_option(function: Callable[P, R]) -> Callable[P, R]:
         "--workers",
         type=click.IntRange(0, 64),
         default=None,
-        help="Processes that read in parallel; 0 reads in this process.  [default: one per core for large inputs]",
+        help="Processes that work in parallel; 0 uses this one alone.  [default: one per core for large inputs]",
     )(function)
 
 

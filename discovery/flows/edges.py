@@ -11,12 +11,19 @@ from discovery.flows.workloads import Workloads
 from discovery.model.edge import Edge, Endpoint, Establishment, Evidence, EvidenceClass, Protocol, Verdict
 from discovery.model.workload import EndpointKind, WorkloadRef
 
+# Looked up by value: for tens of thousands of rows the call of an enum is dear.
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
+_KINDS = {kind.value: kind for kind in EndpointKind}
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+_ESTABLISHMENTS = {establishment.value: establishment for establishment in Establishment}
+_EVIDENCE_CLASSES = {evidence_class.value: evidence_class for evidence_class in EvidenceClass}
+# Rows that are plain Python values at a time.
+_CHUNK = 4_096
 
 
 def _endpoint(row: Mapping[str, Any], side: str, refs: Mapping[str, WorkloadRef]) -> Endpoint:
     """Return one end of an edge."""
-    kind = EndpointKind(row[f"{side}_kind"])
+    kind = _KINDS[row[f"{side}_kind"]]
     if kind is EndpointKind.WORKLOAD:
         return Endpoint(kind=kind, workload=refs[row[f"{side}_workload"]])
     addresses = tuple(row[f"{side}_addresses"])
@@ -53,9 +60,9 @@ def edge_from_row(row: Mapping[str, Any], refs: Mapping[str, WorkloadRef]) -> Ed
         protocol=_PROTOCOLS.get(row["protocol"]),
         port=row["server_port"],
         icmp_type=row["icmp_type"],
-        verdict=Verdict(row["verdict"]),
-        establishment=Establishment(row["establishment"]),
-        evidence_class=EvidenceClass(row["direction_evidence"]),
+        verdict=_VERDICTS[row["verdict"]],
+        establishment=_ESTABLISHMENTS[row["establishment"]],
+        evidence_class=_EVIDENCE_CLASSES[row["direction_evidence"]],
         evidence=_evidence(row),
         l7=tuple(row["l7"]),
         service_names=tuple(row["service_names"]),
@@ -71,4 +78,5 @@ def read_edges(table: pa.Table, workloads: Workloads) -> tuple[Edge, ...]:
     for name in ("first_seen", "last_seen"):
         table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
     refs = workloads.by_key
-    return tuple(edge_from_row(row, refs) for row in table.to_pylist())
+    batches = table.to_batches(max_chunksize=_CHUNK)
+    return tuple(edge_from_row(row, refs) for batch in batches for row in batch.to_pylist())

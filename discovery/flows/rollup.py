@@ -34,7 +34,7 @@ _WIDEST = (
     "ELSE split_part(prefix, '.', 1) || '.0.0.0/8' END"
 )
 
-_PER_END = ("standings", "peers", "levels", "lists", "failed")
+_PER_END = ("pods", "standings", "peers", "levels", "lists", "failed")
 # What callers read after the rollup (discovery.flows.governed, and the edges themselves).
 _KEPT = frozenset({"edges", "governed"})
 _MADE = re.compile(r"CREATE OR REPLACE TEMP TABLE (\w+)")

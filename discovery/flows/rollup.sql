@@ -8,11 +8,11 @@
 -- {end} is client or server; the statements with it run once for each.
 
 -- name: cells
--- One pass over all rows; everything later works on cells, whose number does not depend on the number of flows.
+-- One pass over all rows; nearly all later work is on cells, whose number does not depend on the number of flows. Pods
+-- are not in the key: each pair of two workloads' pods would be a cell of its own (ADR 0002).
 CREATE OR REPLACE TEMP TABLE cells AS
 SELECT
-    cluster, client_kind, client_identity,
-    client_pod, server_kind, server_identity, server_pod,
+    cluster, client_kind, client_identity, server_kind, server_identity,
     protocol, server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point,
     node, source, l7_protocol, drop_reason, date,
     CAST(sum(flow_records) AS BIGINT) AS flow_records,
@@ -25,7 +25,7 @@ SELECT
 FROM {flows}
 WHERE {where}
 GROUP BY
-    cluster, client_kind, client_identity, client_pod, server_kind, server_identity, server_pod, protocol,
+    cluster, client_kind, client_identity, server_kind, server_identity, protocol,
     server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point, node, source,
     l7_protocol, drop_reason, date
 
@@ -42,8 +42,8 @@ GROUP BY source, node, reporter, protocol, date
 -- Cells with their edge key. Workload identities become workload numbers; the direction is known or not.
 CREATE OR REPLACE TEMP TABLE keyed AS
 SELECT
-    c.cluster, c.client_kind, cw.workload AS client, c.client_pod, c.server_kind, sw.workload AS server,
-    c.server_pod, c.protocol, c.server_port, c.icmp_type, c.direction_evidence <> 'none' AS direction_known,
+    c.cluster, c.client_kind, cw.workload AS client, c.server_kind, sw.workload AS server,
+    c.protocol, c.server_port, c.icmp_type, c.direction_evidence <> 'none' AS direction_known,
     CASE c.direction_evidence WHEN 'handshake' THEN 1 WHEN 'flag' THEN 2 WHEN 'listener' THEN 3 WHEN 'inferred' THEN 4
         ELSE 5 END AS evidence_rank,
     c.verdict, c.establishment, c.reporter, c.observation_point, c.source, c.l7_protocol, c.drop_reason, c.date,
@@ -287,11 +287,9 @@ JOIN shown s ON s.cluster = n.cluster AND s.client_kind = n.client_kind AND s.se
     AND s.verdict = n.verdict AND s.establishment = n.establishment
 
 -- name: members
--- The small sets of each edge: pods, reporters, sources, layer 7 protocols, drop reasons, dates.
+-- The small sets of each edge: reporters, sources, layer 7 protocols, drop reasons, dates.
 CREATE OR REPLACE TEMP TABLE members AS
 SELECT e.edge,
-    count(DISTINCT k.client_pod) AS client_pods,
-    count(DISTINCT k.server_pod) AS server_pods,
     count(DISTINCT k.date) AS days,
     list_sort(array_agg(DISTINCT k.source)) AS sources,
     list_sort(array_agg(DISTINCT k.reporter) FILTER (WHERE k.reporter IS NOT NULL)) AS reporters,
@@ -304,6 +302,25 @@ JOIN edge_of e ON e.cluster = k.cluster AND e.client_kind = k.client_kind AND e.
     AND e.icmp_type IS NOT DISTINCT FROM k.icmp_type AND e.direction_known = k.direction_known
 JOIN shown s ON s.edge = e.edge
 WHERE s.verdict NOT IN ('accepted', 'audit') OR k.verdict IN ('accepted', 'audit')
+GROUP BY e.edge
+
+-- name: pods
+-- The pods at one end of each edge.
+CREATE OR REPLACE TEMP TABLE {end}_pods AS
+SELECT e.edge, count(DISTINCT p.pod) AS pods
+FROM (
+    SELECT DISTINCT cluster, client_kind, client_identity, server_kind, server_identity, protocol, server_port,
+        icmp_type, direction_evidence, verdict, {end}_pod AS pod
+    FROM {flows} WHERE {where}
+) p
+LEFT JOIN workload_of cw ON cw.identity = p.client_identity
+LEFT JOIN workload_of sw ON sw.identity = p.server_identity
+JOIN edge_of e ON e.cluster = p.cluster AND e.client_kind = p.client_kind AND e.server_kind = p.server_kind
+    AND e.client IS NOT DISTINCT FROM cw.workload AND e.server IS NOT DISTINCT FROM sw.workload
+    AND e.protocol IS NOT DISTINCT FROM p.protocol AND e.server_port IS NOT DISTINCT FROM p.server_port
+    AND e.icmp_type IS NOT DISTINCT FROM p.icmp_type AND e.direction_known = (p.direction_evidence <> 'none')
+JOIN shown s ON s.edge = e.edge
+WHERE s.verdict NOT IN ('accepted', 'audit') OR p.verdict IN ('accepted', 'audit')
 GROUP BY e.edge
 
 -- name: standings
@@ -414,13 +431,16 @@ SELECT
     CASE s.evidence_rank WHEN 1 THEN 'handshake' WHEN 2 THEN 'flag' WHEN 3 THEN 'listener' WHEN 4 THEN 'inferred'
         ELSE 'none' END AS direction_evidence,
     s.verdict, s.contested, s.establishment, s.flow_records, s.denied_records, s.connections, s.bytes_sent, s.bytes_received,
-    s.first_seen, s.last_seen, s.hours, m.days, m.sources, coalesce(m.reporters, []) AS reporters, m.client_pods, m.server_pods,
+    s.first_seen, s.last_seen, s.hours, m.days, m.sources, coalesce(m.reporters, []) AS reporters,
+    coalesce(cp.pods, 0) AS client_pods, coalesce(sp.pods, 0) AS server_pods,
     coalesce(cl.addresses, []) AS client_addresses, coalesce(sl.addresses, []) AS server_addresses,
     coalesce(cl.distinct_addresses, 0) AS client_distinct, coalesce(sl.distinct_addresses, 0) AS server_distinct,
     coalesce(v.names, []) AS names, coalesce(m.l7, []) AS l7, coalesce(v.services, []) AS service_names,
     coalesce(m.drop_reasons, []) AS drop_reasons, s.collapsed_ports
 FROM shown s
 JOIN members m ON m.edge = s.edge
+LEFT JOIN client_pods cp ON cp.edge = s.edge
+LEFT JOIN server_pods sp ON sp.edge = s.edge
 LEFT JOIN client_lists cl ON cl.edge = s.edge
 LEFT JOIN server_lists sl ON sl.edge = s.edge
 LEFT JOIN vocabulary v ON v.edge = s.edge

@@ -41,13 +41,15 @@ class Meaning:
     def add(self, peer: PeerMatch, protocol: Protocol, content: PortSet) -> None:
         """Add one thing; ICMP of one family over prefixes of the other is nothing."""
         if not isinstance(peer, CidrMatch):
-            self.atoms[protocol, peer] = self.atoms.get((protocol, peer), PortSet()) | content
+            had = self.atoms.get((protocol, peer))
+            self.atoms[protocol, peer] = content if had is None else had | content
             return
         nets = self.nets.setdefault(protocol, {})
         for prefix in peer.prefixes:
             network = parse_prefix(prefix)
             if _FAMILY.get(protocol, network.version) == network.version:
-                nets[network] = nets.get(network, PortSet()) | content
+                known = nets.get(network)
+                nets[network] = content if known is None else known | content
 
 
 def written(policies: Iterable[ReadPolicy], cluster: str) -> Meaning:
@@ -140,7 +142,8 @@ def _entity(peer: EntityPeer, direction: Direction, platform: Platform) -> PeerM
 
 def differences(want: Meaning, have: Meaning) -> Iterator[tuple[str, str]]:
     """Yield ``("missing-allow" | "excess-allow", description)`` for everything that only one of them allows."""
-    for protocol, atom in sorted(set(want.atoms) | set(have.atoms), key=repr):
+    keys = want.atoms.keys() | have.atoms.keys()
+    for protocol, atom in sorted((key for key in keys if want.atoms.get(key) != have.atoms.get(key)), key=repr):
         wanted = want.atoms.get((protocol, atom), PortSet())
         found = have.atoms.get((protocol, atom), PortSet())
         for code, rest in (("missing-allow", wanted - found), ("excess-allow", found - wanted)):

@@ -56,7 +56,7 @@ def check(
     for policy in policies:
         have.setdefault((policy.subject, policy.direction), []).append(policy)
     known = _Versions(versions)
-    for key in sorted(set(expected) | set(have), key=repr):
+    for key in {**expected, **have}:
         found += _compare(key, expected.get(key, []), have.get(key, []), platform)
     for policy in policies:
         found += _in_mode(policy, platform, mode)
@@ -79,8 +79,8 @@ def covers(
     that cannot be evaluated make edges unknown; :func:`check` says why.
     """
     policies, _ = _bind(read, tuple(intents), platform)
-    evaluator = Evaluator(policies, platform, as_enforced=True)
     known = _Versions(versions)
+    evaluator = Evaluator(policies, platform, as_enforced=True, versions=known.all)
     found: list[Diagnostic] = []
     for edge in edges:
         found += _covered(edge, evaluator, known)
@@ -88,23 +88,32 @@ def covers(
 
 
 class _Versions:
-    """All workload versions, each set of attributes once, by workload and by namespace."""
+    """All workload versions, each set of attributes once, by workload and by what they carry in a namespace."""
 
     def __init__(self, versions: Iterable[WorkloadVersion]) -> None:
         self._by_ref: dict[WorkloadRef, list[WorkloadVersion]] = {}
-        self._by_namespace: dict[str, list[WorkloadVersion]] = {}
+        # By namespace and one label pair; None stands for all pods of the namespace.
+        self._by_place: dict[tuple[str, tuple[str, str] | None], list[WorkloadVersion]] = {}
         unique = {(v.ref, v.labels, v.service_account, v.namespace_labels): v for v in versions}
         for version in sorted(unique.values(), key=repr):
             self._by_ref.setdefault(version.ref, []).append(version)
-            self._by_namespace.setdefault(version.ref.namespace, []).append(version)
+            for pair in (None, *version.labels.pairs):
+                self._by_place.setdefault((version.ref.namespace, pair), []).append(version)
+
+    @property
+    def all(self) -> list[WorkloadVersion]:
+        """Return every version."""
+        return [version for versions in self._by_ref.values() for version in versions]
 
     def of(self, ref: WorkloadRef) -> list[WorkloadVersion]:
         """Return the versions of a workload."""
         return self._by_ref.get(ref, [])
 
-    def near(self, match: PodMatch) -> list[WorkloadVersion]:
-        """Return the versions that a match of one namespace could select."""
-        return self._by_namespace.get(match.namespace or "", [])
+    def selected(self, match: PodMatch) -> list[WorkloadVersion]:
+        """Return the versions that a match of one namespace selects; its rarest label pair leaves few to look at."""
+        places = [(match.namespace or "", pair) for pair in match.labels.pairs or (None,)]
+        near = min((self._by_place.get(place, []) for place in places), key=len)
+        return [version for version in near if match.matches(version)]
 
 
 def _sorted(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
@@ -232,8 +241,8 @@ def _selected(subject: PodMatch, owners: list[PolicyIntent], known: _Versions) -
             if not subject.matches(version):
                 labels = ",".join("=".join(pair) for pair in version.labels.pairs)
                 yield _error("version-not-selected", ref, f"pods with labels {shown(labels)} are not selected")
-    for version in known.near(subject):
-        if subject.matches(version) and (version.ref not in refs or len(refs) > 1):
+    for version in known.selected(subject):
+        if version.ref not in refs or len(refs) > 1:
             other = f"{version.ref.kind} {version.ref}"
             yield _error("selects-other-workload", min(refs), f"the policy also selects {shown(other)}")
 
@@ -246,7 +255,7 @@ def _crossing(policy: ReadPolicy, platform: Platform, known: _Versions) -> Itera
         for peer in rule.peers:
             if not isinstance(peer, PodMatch) or peer.cluster is not None:
                 continue
-            others = {v.ref.cluster for v in known.near(peer) if peer.matches(v)} - {policy.subject.cluster or ""}
+            others = {version.ref.cluster for version in known.selected(peer)} - {policy.subject.cluster or ""}
             if others:
                 yield Diagnostic(
                     code="peer-may-cross-clusters",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import replace
 
 import pytest
@@ -142,6 +143,14 @@ def test_a_long_command_is_broken_as_a_shell_would_read_it() -> None:
 REFS = st.builds(
     WorkloadRef, cluster=hostile_text(), namespace=hostile_text(), kind=hostile_text(), name=hostile_text()
 )
+
+
+@given(text=st.one_of(st.text(max_size=120), st.text(alphabet="ab -\t\n", max_size=110)))
+def test_sentences_are_wrapped_as_the_standard_library_does(text: str) -> None:
+    """Short ones, too, which are not handed to it."""
+    wrapped = textwrap.wrap(text, 98, subsequent_indent="  ", break_on_hyphens=False)
+    before = header(CART, "cilium 1.18", "monitor", GUIDE, [])
+    assert header(CART, "cilium 1.18", "monitor", GUIDE, [text]) == (*before, *wrapped)
 
 
 @given(workload=REFS, reasons=st.lists(hostile_text(), max_size=3))

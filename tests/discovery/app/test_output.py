@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from discovery.app.output import MANIFEST, Written, as_json, publish, read_staged, stage
+from discovery.app.output import MANIFEST, Written, as_json, as_json_list, publish, read_staged, stage, write_staged
 from discovery.model.errors import OptionError
 
 
 def write(folder: Path, texts: dict[str, str]) -> Written:
     """Stage and publish texts."""
-    return publish(folder, stage(folder, texts), list(texts))
+    staging = stage(folder)
+    write_staged(staging, texts)
+    return publish(folder, staging, list(texts))
 
 
 def files(folder: Path) -> set[str]:
@@ -23,7 +25,8 @@ def files(folder: Path) -> set[str]:
 
 def test_nothing_is_in_place_before_it_is_published(tmp_path: Path) -> None:
     """Staged files can be read back and do not show in the output."""
-    staging = stage(tmp_path, {"cilium/shop/a.yaml": "a: 1\n"})
+    staging = stage(tmp_path)
+    write_staged(staging, {"cilium/shop/a.yaml": "a: 1\n"})
     assert not (tmp_path / "cilium").exists()
     assert read_staged(staging, ["cilium/shop/a.yaml"]) == {"cilium/shop/a.yaml": "a: 1\n"}
 
@@ -83,9 +86,15 @@ def test_a_manifest_that_is_not_ours_is_refused(tmp_path: Path, content: bytes) 
 
 def test_leftovers_of_a_crashed_run_are_removed(tmp_path: Path) -> None:
     """What an interrupted run staged never reaches the output."""
-    stage(tmp_path, {"ghost": "1"})
+    write_staged(stage(tmp_path), {"ghost": "1"})
     write(tmp_path, {"a": "1"})
     assert files(tmp_path) == {"a", MANIFEST}
+
+
+@pytest.mark.parametrize("values", [[], [{"a": 1}], [{"a": [1, 2]}, {"b": {"c": "é\n"}}, None]])
+def test_a_long_list_has_the_layout_of_any_json(values: list[object]) -> None:
+    """Text that is made value by value is the text of the whole."""
+    assert as_json_list(iter(values)) == as_json(values)
 
 
 def test_json_has_a_stable_layout() -> None:

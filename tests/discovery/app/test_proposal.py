@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-import discovery.app.proposal as module
+from discovery.app import dialects, making, proposal
 from discovery.app.evidence import Evidence
 from discovery.app.existing import Existing
 from discovery.app.options import SuggestOptions
-from discovery.app.proposal import FULL_DAY, Suggestion, propose, prove, summary_counts
+from discovery.app.proposal import FULL_DAY, Suggestion, propose, summary_counts
 from discovery.app.suggest import suggest
 from discovery.flows.workloads import Workloads
 from discovery.learn.judge import Reason, Ruling
@@ -80,38 +82,13 @@ def lasting(microseconds: int, start: int = EVIDENCE.first_seen) -> Edge:
 # ----------------------------------------------------------------------------------------------------------- proven
 
 
-def test_what_was_written_is_proven(sample: Suggestion) -> None:
-    """The files as they lie there mean what was learned, and allow every learned edge."""
-    texts = {name: (sample.folder / name).read_text() for name in texts_of(sample)}
-    assert [item for item in prove(sample, texts) if item.level is Level.ERROR] == []
-
-
-def test_a_tampered_file_is_found(sample: Suggestion) -> None:
-    """The proof is not a formality: one changed port is an error."""
-    texts = texts_of(sample)
-    name = next(name for name, text in sorted(texts.items()) if name.startswith("calico") and "- 8080" in text)
-    texts[name] = texts[name].replace("- 8080", "- 8081")
-    assert any(item.level is Level.ERROR for item in prove(sample, texts))
-
-
-@pytest.mark.parametrize("dialect", Dialect)
-def test_a_missing_or_an_added_policy_is_found(sample: Suggestion, dialect: Dialect) -> None:
-    """A file that holds nothing, or a policy for somebody else as well, is an error in each dialect."""
-    texts = texts_of(sample)
-    name = min(name for name in texts if name.startswith(dialect))
-    stranger = yaml.safe_load(texts[name])
-    stranger["metadata"]["namespace"] = "elsewhere"
-    for changed in ("# nothing\n", f"{texts[name]}---\n{yaml.safe_dump(stranger)}"):
-        assert any(item.level is Level.ERROR for item in prove(sample, {**texts, name: changed}))
-
-
 def test_a_difference_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the read-back finds an error, the output folder keeps what it had, and the error says where the rest is."""
     before = proposed(tmp_path, evidence(), dialects=(Dialect.CILIUM,))
     kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert before.written.written
     bad = Diagnostic(code="x", level=Level.ERROR, subject="cilium/a.yaml:1", message="differs")
-    monkeypatch.setattr(module, "prove", lambda *_: (bad,))
+    monkeypatch.setattr(dialects, "prove", lambda *_: (bad,))
     with pytest.raises(ReadBackError, match=r"cilium/a\.yaml:1: differs \(1 findings\)") as caught:
         proposed(tmp_path, evidence(replace(CALL, port=1)), dialects=(Dialect.CILIUM,))
     assert {path: path.read_bytes() for path in kept} == kept
@@ -122,7 +99,7 @@ def test_a_difference_publishes_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_warning_of_the_read_back_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the proof only doubts is published with the doubt."""
     doubt = Diagnostic(code="x", level=Level.WARNING, subject="shop/web", message="cannot be checked")
-    monkeypatch.setattr(module, "prove", lambda *_: (doubt,))
+    monkeypatch.setattr(dialects, "prove", lambda *_: (doubt,))
     found = proposed(tmp_path, evidence())
     assert found.diagnostics[-1] == doubt
     assert "cannot be checked" in (tmp_path / "summary.md").read_text()
@@ -269,6 +246,39 @@ def test_progress_is_told_to_the_end(tmp_path: Path) -> None:
     steps: list[tuple[str, int, int]] = []
     proposed(tmp_path, evidence(), progress=lambda *step: steps.append(step))
     assert steps == [("learning", done, 3) for done in range(4)]
+
+
+@pytest.mark.parametrize(("workers", "processes"), [(None, 2), (2, 1), (1, 0), (0, 0)])
+def test_large_runs_share_the_dialects_between_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int | None, processes: int
+) -> None:
+    """From a number of delivered edges on, as many as were asked for; the output is the same to the byte."""
+    started: list[int] = []
+    start = making._start
+
+    def counted(number: int, of: int) -> subprocess.Popen[bytes]:
+        started.append(number)
+        return start(number, of)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(making, "_start", counted)
+    proposed(tmp_path / "small", evidence(), workers=workers)
+    assert started == []
+    monkeypatch.setattr(proposal, "PARALLEL_EDGES", 2)
+    proposed(tmp_path / "large", evidence(), workers=workers)
+    assert len(started) == processes
+    small, large = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+        for name in ("small", "large")
+    )
+    assert small == large
+
+
+def test_no_dialects_give_no_policies(tmp_path: Path) -> None:
+    """Who asks for none gets the evidence and the summary alone."""
+    found = proposed(tmp_path, evidence(), dialects=())
+    assert (found.rendered, texts_of(found)) == ((), {})
+    assert (tmp_path / "summary.md").exists()
 
 
 def test_nothing_is_said_twice(sample: Suggestion) -> None:

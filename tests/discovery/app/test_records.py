@@ -22,12 +22,12 @@ def test_the_json_summary_and_the_evidence_hold_everything(sample: Suggestion) -
     given = with_judged(sample, one)
     limited = replace(given, options=replace(given.options, namespaces=("shop",)))
     assert summary_json(limited) == summary_json(given)
-    assert evidence_files(limited) == evidence_files(given)
+    assert evidence_files(limited.learned) == evidence_files(given.learned)
 
 
 def test_evidence_lies_beside_every_rule(sample: Suggestion) -> None:
     """One file per workload with a policy, each rule with its id, counts and times."""
-    files = evidence_files(sample)
+    files = evidence_files(sample.learned)
     assert set(files) == {f"evidence/{one.workload.key}.json" for one in sample.learned.intents} | {
         "evidence/review.json"
     }

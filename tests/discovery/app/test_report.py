@@ -99,14 +99,14 @@ def test_hostile_names_break_no_table(sample: Suggestion, text: str) -> None:
     rows = [line for line in summary_markdown(hostile).splitlines() if line.startswith("|")]
     assert all(row.endswith("|") for row in rows)
     json.loads(summary_json(hostile))
-    json.loads(evidence_files(hostile)["evidence/review.json"])
+    json.loads(evidence_files(hostile.learned)["evidence/review.json"])
 
 
 def test_external_clients_appear_without_their_addresses(sample: Suggestion) -> None:
     """Rule 10: who called from outside is a count in what reviewers pass around."""
     one = judge(edge(outside("203.0.113.77"), "web", verdict=Verdict.DENIED), Options())
     hidden = with_judged(sample, one)
-    told = evidence_files(hidden)["evidence/review.json"] + summary_markdown(hidden)
+    told = evidence_files(hidden.learned)["evidence/review.json"] + summary_markdown(hidden)
     assert "203.0.113.77" not in told
     assert "external (1 address)" in told
 
@@ -175,7 +175,7 @@ def test_long_tables_are_cut_and_say_where_the_rest_is(sample: Suggestion) -> No
     text = summary_markdown(with_judged(sample, *many)).split("## 4. Undecided traffic")[1].split("## 5.")[0]
     assert 20 <= text.count("w0") <= 30
     assert "evidence/review.json" in text
-    assert len(json.loads(evidence_files(with_judged(sample, *many))["evidence/review.json"])) == 60
+    assert len(json.loads(evidence_files(with_judged(sample, *many).learned)["evidence/review.json"])) == 60
 
 
 def test_no_run_makes_the_summary_longer_than_two_hundred_lines(sample: Suggestion) -> None:

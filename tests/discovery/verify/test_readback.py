@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import (
@@ -365,6 +367,30 @@ def test_no_other_workload_may_be_selected() -> None:
     elsewhere = (version("web3", {"app": "web"}, namespace="other"), version("web4", {"app": "web"}, cluster="c2"))
     assert run(KUBERNETES, "kubernetes=1.31", versions=(*VERSIONS, *elsewhere)) == ()
     assert codes(run(KUBERNETES, "kubernetes=1.31", versions=(*VERSIONS, stranger))) == ["selects-other-workload"]
+
+
+_PAIRS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"))
+
+
+@given(subject=_PAIRS, pods=st.lists(st.tuples(_PAIRS, st.sampled_from(["shop", "edge"]), st.sampled_from(["x", "y"]))))
+def test_every_other_workload_that_a_subject_selects_is_found(
+    subject: dict[str, str], pods: list[tuple[dict[str, str], str, str]]
+) -> None:
+    """Whatever labels pods share, those that carry all of the subject's are named, and no other."""
+    versions = [
+        version(f"w{number}", labels, namespace=namespace, account=account)
+        for number, (labels, namespace, account) in enumerate(pods)
+    ]
+    own = replace(intent("web", Direction.INGRESS, tcp(workload_peer("db"), 1)), subject=_subject(subject))
+    found = check([own], read_policies({}), platform("kubernetes=1.31"), Mode.ENFORCE, versions)
+    others = {one.message for one in found if one.code == "selects-other-workload"}
+    wanted = {v for v in versions if own.subject.matches(v)}
+    assert others == {f"the policy also selects 'Deployment {v.ref}'" for v in wanted}
+
+
+def _subject(labels: dict[str, str]) -> Selector:
+    """Return a selector of the namespace of the tests, for the service account ``x``."""
+    return Selector(cluster=version("web").ref.cluster, namespace="shop", labels=Labels.of(labels), service_account="x")
 
 
 def test_a_workload_without_versions_is_a_warning() -> None:
