@@ -154,7 +154,8 @@ class RecordReader(ABC):
 
     def _times(self) -> pa.Array | None:
         """Return the waiting times parsed, or None when one of them is no time between 1970 and 2100."""
-        return fitting_times(self.builder.times)
+        parsed = fitting_times(self.builder.times)
+        return None if parsed is None else self.builder.all_times(parsed)
 
     def _drop_bad_times(self) -> None:
         """Reject the rows whose time cannot be parsed or is out of range."""
@@ -187,7 +188,7 @@ class RecordReader(ABC):
                 note(self.workloads, SeenWorkload(infos[identity], int(first[row]), int(last[row])))
 
 
-def fitting_times(times: list[Any]) -> pa.Array | None:
+def fitting_times(times: list[Any] | pa.StringArray) -> pa.Array | None:
     """Return times parsed, or None unless all of them parse and lie between 1970 and 2100."""
     try:
         parsed = parse_times(times)
@@ -196,7 +197,7 @@ def fitting_times(times: list[Any]) -> pa.Array | None:
     if parsed.null_count:
         return None
     ends = pc.min_max(parsed.cast(pa.int64())).as_py()
-    inside = not times or (ends["min"] >= _EARLIEST and ends["max"] <= _LATEST)
+    inside = not len(times) or (ends["min"] >= _EARLIEST and ends["max"] <= _LATEST)
     return parsed if inside else None
 
 
@@ -212,8 +213,8 @@ def note(workloads: dict[int, SeenWorkload], seen: SeenWorkload) -> None:
 
 
 def _drop_rows(builder: BatchBuilder, bad: set[int]) -> None:
-    """Remove rows from every column of a builder."""
-    keep = [row for row in range(len(builder)) if row not in bad]
+    """Remove rows from every column of a builder. Those of its blocks come last and stay."""
+    keep = [row for row in range(len(builder.times)) if row not in bad]
     dense: tuple[list[Any], ...] = (builder.times, builder.uuids)
     for column in dense:
         column[:] = [column[row] for row in keep]

@@ -1,0 +1,450 @@
+"""Takes the lines of a Hubble export that differ from lines read before only in the values of a record.
+
+The lines of one exporter are nearly all alike: the same keys in the same order, the same kinds of events on the same
+nodes, the same ends again and again. Such a line is not decoded: blocks of lines are compared with what is known, a
+column at a time (ADR 0003).
+
+A line is taken only if every byte of it belongs to one of two things, and is left to the slow path otherwise:
+
+- Its *frame*, all that is not a value. The slow path has accepted a record with the same whole frame, and its keys were
+  found to be unique. Frames are what decides about anything but the values below: keys, verdict, kind of event, flags,
+  node, direction, reply; a frame with parts that few records have (layer 7, services, policies ...) is never learned.
+- A *value* in a place where that record had a value of the same kind: the time, which is the same at both places and
+  parses; the uuid and the MAC addresses, plain ASCII without quotes and backslashes; the addresses, which the slow
+  path's own function accepts; the ports, decimal numbers from 1 to 65535 without leading zeros; and the two
+  endpoints, JSON objects whose bytes the slow path has accepted as endpoints.
+
+As the frame is valid JSON around values and each value is complete, the line is valid, has no key twice, and the slow
+path would give the same row. What is remembered grows with the frames (nodes times kinds of events) and with the
+addresses, not with pairs of them, and both are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collectors.base import fitting_times
+from collectors.hubble_wire import normalise
+from discovery.flows.batch import MAX_MEMO, ROW, BatchBuilder, Block
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
+Texts = np.ndarray[Any, np.dtype[np.bytes_]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Pair = tuple[Numbers, Numbers]
+
+FIRST_LINES = 512
+_MAX_LAYOUTS = 16
+_MAX_FRAMES = 20_000
+_MAX_REST = 2048  # bytes
+_MAX_FRONT = 512
+_MAX_ENDPOINT = 4096
+_INLINE = 12  # Arrow's views of texts hold shorter ones themselves
+_FEW = 24  # lines that are not worth the vector operations
+# Learning costs several times what reading a line does, so an input whose lines never repeat must not go on with it.
+_MAX_CREDIT = 4096
+_EARNED = 1 / 32  # per line taken
+
+_SOURCE = b',"source":'
+_TO_DESTINATION = b'","destination":"'
+_TO_PORT = b'","ipVersion":"IPv4"},"l4":{"TCP":{"source_port":'
+_TO_TARGET_PORT = b',"destination_port":'
+_BETWEEN = b',"destination":'
+_AFTER = b',"Type":'
+_BEFORE_TIME = b',"time":"'
+_END = b'"}\n'
+_ADDRESS = 48  # bytes looked at to find the end of one
+_PORT = 8
+_FLAGS = 80
+# Past the last line lie as many bytes as the operations below may look at.
+_PADDING = bytes(_MAX_ENDPOINT + 2048)
+
+_FRONT = re.compile(
+    rb'\{"flow":\{"time":"(?P<time>[0-9T:.Z-]{20,40})","uuid":"(?P<uuid>[0-9A-Za-z-]{1,64})",'
+    rb'(?:"\w+":(?:"[^"\\]*"|[0-9]+|true|false'
+    rb'|\{"source":"(?P<mac>[0-9a-f:]{17})","destination":"(?P<other_mac>[0-9a-f:]{17})"\}),)*'
+    rb'"IP":\{"source":"(?P<source>[0-9A-Fa-f:.]+)","destination":"[0-9A-Fa-f:.]+'
+    rb'(?P<kind>","ipVersion":"IPv[46]"\},"l4":\{"(?:TCP|UDP)":\{"source_port":)'
+    rb'[1-9][0-9]*,"destination_port":[1-9][0-9]*(?P<flags>(?:,"flags":\{(?:"[A-Z]+":true,?)+\})?\}\},"source":)'
+)
+_plain_address = re.compile(rb"[0-9A-Fa-f:.]+").fullmatch
+# By the number of digits, what each of them counts.
+_POWERS = np.array(
+    [[10 ** (size - 1 - at) if at < size else 0 for at in range(_PORT)] for size in range(_PORT + 1)], np.int32
+)
+
+
+class Layout:
+    """The front of a line up to its source address: literals and values of fixed width.
+
+    ``low`` and ``span`` say for each byte of the front what it may be, and ``never`` what it may not.
+    """
+
+    def __init__(self, front: bytes, values: list[tuple[int, int]]) -> None:
+        """Take the front of an accepted line apart; ``values`` are where values begin and end."""
+        self.front = _blanked(front, values)
+        self.size = len(front)
+        self.time, self.uuid = slice(*values[0]), slice(*values[1])
+        self.frames: dict[bytes, dict[bytes, int]] = {}  # kind and flags -> the rest of the frame -> meaning
+        self.low = np.frombuffer(front, np.uint8).copy()
+        self.span = np.zeros(len(front), np.uint8)
+        self.never = ~self.low
+        for begin, end in values:
+            self.low[begin:end], self.span[begin:end], self.never[begin:end] = ord("-"), ord("z") - ord("-"), ord("\\")
+
+    def fits(self, fronts: Bytes) -> Bools:
+        """Say which of some fronts, one a row, are of this layout."""
+        return np.asarray((((fronts - self.low) <= self.span) & (fronts != self.never)).all(axis=1))
+
+
+class Known(dict[bytes, int]):
+    """Numbers by text; a text that is not known has number 0."""
+
+    def __missing__(self, key: bytes) -> int:
+        """Return the number of what is not known."""
+        return 0
+
+
+class Ends:
+    """What is known of one end, source or target, by the address: the endpoint that it had last and the one before.
+
+    ``places``, ``last`` and ``before`` have the memo indexes of address and endpoints by an address's number in
+    ``numbers``; -1 is none, and all that an address has which is not known.
+    """
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self.numbers = Known()
+        self.places, self.last, self.before = array("q", [-1]), array("q", [-1]), array("q", [-1])
+
+    def forget(self) -> None:
+        """Know nothing again."""
+        self.__init__()  # type: ignore[misc]
+
+    def note(self, address: bytes, place: int, endpoint: int) -> None:
+        """Note that an address has an endpoint."""
+        number = self.numbers.get(address)
+        if number is None:
+            self.numbers[address] = len(self.places)
+            self.places.append(place)
+            self.last.append(endpoint)
+            self.before.append(-1)
+        else:
+            self.before[number] = self.last[number]
+            self.last[number] = endpoint
+
+
+class Endpoints:
+    """The bytes of the endpoints that were accepted, one after the other, by memo index.
+
+    Those that are no objects, or of a size that is not worth it, have size 0.
+    """
+
+    def __init__(self) -> None:
+        """Have none."""
+        self.text = bytearray(_INLINE)
+        self.begins, self.sizes = array("q"), array("q")
+
+    def extend(self, texts: list[msgspec.Raw]) -> None:
+        """Take in the endpoints that were added to the memo."""
+        for text in map(bytes, texts[len(self.sizes) :]):
+            fits = text.startswith(b"{") and _INLINE < len(text) <= _MAX_ENDPOINT
+            self.begins.append(len(self.text))
+            self.sizes.append(len(text) if fits else 0)
+            if fits:
+                self.text += text
+
+    def at(self, data: bytes, begins: Numbers, ends: Numbers, guesses: Numbers) -> Bools:
+        """Say at which of some places the endpoint guessed (a memo index, or -1) stands, before an end."""
+        sizes = _of(self.sizes, guesses)
+        same = (guesses >= 0) & (sizes > 0) & (begins + sizes <= ends)
+        rows = np.flatnonzero(same)
+        there = _views(data, begins[rows], sizes[rows])
+        known = _views(self.text, _of(self.begins, guesses[rows]), sizes[rows])
+        same[rows] = pc.equal(there, known).to_numpy(zero_copy_only=False)
+        return same
+
+
+class Alike:
+    """Takes lines that are like lines that the slow path accepted, and learns from those."""
+
+    def __init__(self, builder: BatchBuilder, address: Callable[[str], int], raw_endpoints: list[msgspec.Raw]) -> None:
+        """Add rows to ``builder``; ``address`` interns an address, ``raw_endpoints`` has endpoints by memo index."""
+        self.builder = builder
+        self.address = address
+        self.raw_endpoints = raw_endpoints
+        self.endpoints = Endpoints()
+        self.layouts: list[Layout] = []
+        self.sources, self.targets = Ends(), Ends()
+        self.frames = 0
+        self.credit: float = _MAX_CREDIT
+
+    def forget(self) -> None:
+        """Forget what points into the memos of the builder."""
+        self.layouts.clear()
+        self.frames = 0
+        self.endpoints = Endpoints()
+        self.sources.forget()
+        self.targets.forget()
+
+    def trim(self) -> None:
+        """Keep what is remembered within bounds. Only between batches."""
+        if self.frames > _MAX_FRAMES:
+            self.layouts.clear()
+            self.frames = 0
+        for ends in (self.sources, self.targets):
+            if len(ends.places) > MAX_MEMO:
+                ends.forget()
+
+    def learn(self, line: bytes, source: bytes, target: bytes, meaning: int) -> None:
+        """Learn the frame of a line that was accepted, with its raw endpoints and the memo index of its meaning.
+
+        The record must have none of the parts that few records have.
+        """
+        if self.credit < 1:
+            return
+        self.credit -= 1
+        found = _FRONT.match(line)
+        if found is None or not source.startswith(b"{") or not target.startswith(b"{"):
+            return
+        end = len(line) - len(_END) - len(found["time"])
+        rest_at = found.end() + len(source) + len(_BETWEEN) + len(target)
+        rest = line[rest_at:end]
+        same = source + _BETWEEN + target + rest + found["time"] + _END == line[found.end() :]
+        flags = found["flags"]
+        if (
+            not same
+            or not (rest.startswith(_AFTER) and rest.endswith(_BEFORE_TIME))
+            or max(len(rest) - _MAX_REST, found.start("source") - _MAX_FRONT, len(flags) - _FLAGS) > 0
+        ):
+            return
+        layout = self._layout(line[: found.start("source")], [found.span("time"), found.span("uuid"), *_macs(found)])
+        if layout is None:
+            return
+        frames = layout.frames.setdefault(found["kind"] + flags.ljust(_FLAGS, b"\0"), {})
+        if rest not in frames:
+            try:
+                normalise(line)
+            except (ValueError, RecursionError):  # a key occurs twice, or nobody can tell
+                return
+            self.frames += 1
+            frames[rest] = meaning
+
+    def _layout(self, front: bytes, values: list[tuple[int, int]]) -> Layout | None:
+        """Return the layout of a front, or None when there are too many."""
+        blanked = _blanked(front, values)
+        for layout in self.layouts:
+            if layout.front == blanked:
+                return layout
+        if len(self.layouts) == _MAX_LAYOUTS:
+            return None
+        self.layouts.append(Layout(front, values))
+        return self.layouts[-1]
+
+    def take(self, lines: Sequence[bytes], first_line: int) -> Sequence[int]:
+        """Add the rows of the lines that are like others; return the positions of the other lines, in their order."""
+        if not self.layouts or len(lines) < _FEW:
+            return range(len(lines))
+        data = b"".join([*lines, _PADDING])
+        ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)))
+        starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
+        waiting = np.flatnonzero(ends - starts > _MAX_FRONT)
+        left = [np.flatnonzero(ends - starts <= _MAX_FRONT)]
+        for layout in self.layouts:
+            if len(waiting) < _FEW:
+                break
+            fits = layout.fits(_windows(data, layout.size, starts[waiting]))
+            rows = waiting[fits]
+            if len(rows) >= _FEW:
+                waiting = waiting[~fits]
+                taken = self._take(data, layout, starts[rows], ends[rows], rows + first_line)
+                left.append(rows[~taken])
+        left.append(waiting)
+        others = np.sort(np.concatenate(left))
+        self.credit = min(_MAX_CREDIT, self.credit + (len(lines) - len(others)) * _EARNED)
+        return [int(row) for row in others]
+
+    def _take(self, data: bytes, layout: Layout, starts: Numbers, ends: Numbers, numbers: Numbers) -> Bools:
+        """Add the rows of lines of one layout, and say which were taken."""
+        taken = np.zeros(len(starts), np.bool_)
+        width = layout.time.stop - layout.time.start
+        times = _windows(data, width, ends - len(_END) - width)
+        fits = _texts(data, width, ends - len(_END) - width) == _texts(data, width, starts + layout.time.start)
+        fits &= _equal(data, _END, ends - len(_END))
+        parts = _Parts(data, layout, starts + layout.size)
+        rows = np.flatnonzero(fits & parts.fits)
+        row, source, target, meaning = self._match(data, parts, rows, ends[rows] - len(_END) - width)
+        parsed = fitting_times(_strings(times[row]))
+        if parsed is None or not len(row):
+            return taken
+        taken[row] = True
+        packed = np.empty(len(row), dtype=ROW)
+        packed["line"], packed["meaning"] = numbers[row], meaning
+        packed["source_ip"], packed["source"] = source
+        packed["target_ip"], packed["target"] = target
+        packed["source_port"], packed["target_port"] = parts.source_port[row], parts.target_port[row]
+        uuids = _windows(data, layout.uuid.stop - layout.uuid.start, starts[row] + layout.uuid.start)
+        self.builder.blocks.append(Block(times=parsed, uuids=_strings(uuids), rows=packed))
+        return taken
+
+    def _match(self, data: bytes, parts: _Parts, rows: Numbers, ends: Numbers) -> tuple[Numbers, Pair, Pair, Numbers]:
+        """Look up what is compared as a whole: addresses, endpoints and the rest of the frame, which goes to ``ends``.
+
+        Returns the rows whose parts are all known, the memo indexes of address and endpoint of their sources and of
+        their targets, and their meanings.
+        """
+        self.endpoints.extend(self.raw_endpoints)
+        begins = parts.endpoints[rows]
+        places, near = self._ends(self.sources, parts.source[rows].tolist(), data, begins, ends, _BETWEEN)
+        middle = begins + _of(self.endpoints.sizes, near)
+        found = np.flatnonzero((near >= 0) & _equal(data, _BETWEEN, middle))
+        rows, ends, middle = rows[found], ends[found], middle[found] + len(_BETWEEN)
+        source = places[found], near[found]
+        places, far = self._ends(self.targets, parts.target[rows].tolist(), data, middle, ends, _AFTER)
+        rest = middle + _of(self.endpoints.sizes, far)
+        found = np.flatnonzero((far >= 0) & (ends - rest > _INLINE) & (ends - rest <= _MAX_REST))
+        meaning = parts.meanings(parts.kinds[rows[found]], _views(data, rest[found], (ends - rest)[found]))
+        known = meaning >= 0
+        found = found[known]
+        return (
+            rows[found], (source[0][found], source[1][found]), (places[found], far[found]), meaning[known]
+        )  # fmt: skip
+
+    def _ends(self, ends: Ends, texts: list[bytes], data: bytes, begins: Numbers, stops: Numbers, after: bytes) -> Pair:
+        """Return the memo indexes of addresses and of the endpoints that begin at some places, -1 if not known."""
+        numbers = np.fromiter(map(ends.numbers.__getitem__, texts), np.int64, len(texts))
+        places, endpoints = _of(ends.places, numbers), _of(ends.last, numbers)
+        other = np.flatnonzero(~self.endpoints.at(data, begins, stops, endpoints))
+        endpoints[other] = _of(ends.before, numbers[other])
+        other = other[~self.endpoints.at(data, begins[other], stops[other], endpoints[other])]
+        for row in other.tolist():
+            begin = int(begins[row])
+            end = data.find(after, begin, int(stops[row]))
+            place, endpoint = self._find(ends, texts[row], data[begin:end]) if end > begin else (-1, -1)
+            places[row], endpoints[row] = place, endpoint
+        return places, endpoints
+
+    def _find(self, ends: Ends, address: bytes, text: bytes) -> tuple[int, int]:
+        """Return the memo indexes of an address and of an endpoint that it is not known to have, or -1."""
+        endpoint = self.builder.endpoints.index.get(text)
+        if endpoint is None or not self.endpoints.sizes[endpoint] or not _plain_address(address):
+            return -1, -1
+        try:
+            place = self.address(address.decode())
+        except ValueError:
+            return -1, -1
+        ends.note(address, place, endpoint)
+        return place, endpoint
+
+
+class _Parts:
+    """The parts of lines that differ in width, from the source address to where the source endpoint begins.
+
+    ``fits`` says for which lines the others are true: the texts of the addresses, the ports, ``endpoints``, where the
+    source endpoint begins, and ``kinds``, by which ``frames`` has the known rests of frames.
+    """
+
+    def __init__(self, data: bytes, layout: Layout, source: Numbers) -> None:
+        """Find the parts of lines whose source addresses begin at ``source``."""
+        self.source, source_end = _addresses(data, source)
+        self.target, target_end = _addresses(data, source_end + len(_TO_DESTINATION))
+        self.source_port, port_end = _ports(data, target_end + len(_TO_PORT))
+        self.target_port, flags = _ports(data, port_end + len(_TO_TARGET_PORT))
+        texts = _windows(data, _FLAGS, flags)
+        closed = (texts == ord("}")).argmax(axis=1)
+        size = closed + np.where(closed == 0, 2, 3) + len(_SOURCE)
+        self.endpoints = flags + size
+        texts = texts * (np.arange(_FLAGS, dtype=np.uint8) < size.astype(np.uint8)[:, None])
+        kinds = np.concatenate((_windows(data, len(_TO_PORT), target_end), texts), axis=1)
+        coded = pa.Array.from_buffers(pa.binary(kinds.shape[1]), len(kinds), [None, pa.py_buffer(kinds)])
+        coded = coded.dictionary_encode()
+        self.frames = [layout.frames.get(kind, {}) for kind in coded.dictionary.to_pylist()]
+        self.kinds = coded.indices.to_numpy()
+        known = np.array([bool(rests) for rests in self.frames], np.bool_)
+        self.fits = known[self.kinds] & (self.source_port > 0) & (self.target_port > 0)
+        self.fits &= _equal(data, _TO_DESTINATION, source_end) & _equal(data, _TO_TARGET_PORT, port_end)
+
+    def meanings(self, kinds: Numbers, rests: pa.Array) -> Numbers:
+        """Return the meanings of some frames, -1 if not known; ``rests`` are their last parts."""
+        coded = rests.dictionary_encode()
+        texts = coded.dictionary.to_pylist()
+        both = pa.array(kinds * np.int64(len(texts)) + coded.indices.to_numpy()).dictionary_encode()
+        places = (divmod(place, len(texts)) for place in both.dictionary.to_pylist())
+        meanings = [self.frames[kind].get(texts[rest], -1) for kind, rest in places]
+        found: Numbers = np.array(meanings, np.int64)[both.indices.to_numpy()]
+        return found
+
+
+def _of(values: array[int], at: Numbers) -> Numbers:
+    """Return the values at some indexes."""
+    found: Numbers = np.frombuffer(values, np.int64)[at]
+    return found
+
+
+def _views(data: bytes | bytearray, at: Numbers, sizes: Numbers) -> pa.Array:
+    """Return the texts of some sizes, more than 12 bytes, at some places without copying them."""
+    views = np.empty((len(at), 4), np.int32)  # size, first four bytes, number of the buffer, offset
+    views[:, 0], views[:, 2], views[:, 3] = sizes, 0, at
+    views[:, 1] = np.ndarray(shape=(len(data) - 3,), dtype="<i4", buffer=data, strides=(1,))[at]
+    return pa.Array.from_buffers(pa.binary_view(), len(at), [None, pa.py_buffer(views), pa.py_buffer(data)])
+
+
+def _windows(data: bytes, width: int, at: Numbers) -> Bytes:
+    """Return the ``width`` bytes at each of some places, one a row."""
+    places = np.ndarray(shape=(len(data) - width + 1,), dtype=f"V{width}", buffer=data, strides=(1,))
+    return places[at].view(np.uint8).reshape(len(at), width)
+
+
+def _texts(data: bytes, width: int, at: Numbers) -> Texts:
+    """Return the ``width`` bytes at each of some places as texts without zero bytes at their ends."""
+    return np.ndarray(shape=(len(data) - width + 1,), dtype=f"S{width}", buffer=data, strides=(1,))[at]
+
+
+def _equal(data: bytes, literal: bytes, at: Numbers) -> Bools:
+    """Say at which of some places a literal stands."""
+    return np.asarray(_texts(data, len(literal), at) == literal)
+
+
+def _addresses(data: bytes, at: Numbers) -> tuple[Texts, Numbers]:
+    """Return the texts that begin at some places and where they end, at a quote: empty where none is near."""
+    texts = _windows(data, _ADDRESS, at)
+    # A zero byte would be cut off where it is last, and would not be seen.
+    sizes = ((texts == ord('"')) | (texts == 0)).argmax(axis=1)
+    texts = texts * (np.arange(_ADDRESS, dtype=np.uint8) < sizes.astype(np.uint8)[:, None])
+    return texts.view(f"S{_ADDRESS}").ravel(), at + sizes
+
+
+def _ports(data: bytes, at: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the port numbers at some places, 0 for what is not plainly one, and where they end."""
+    digits = _windows(data, _PORT, at) - ord("0")
+    size = (digits > 9).argmax(axis=1)
+    numbers = np.einsum("ij,ij->i", digits.astype(np.int32), _POWERS[size])
+    return np.where((digits[:, 0] > 0) & (numbers <= 65_535), numbers, 0), at + size
+
+
+def _strings(texts: Bytes) -> pa.Array:
+    """Return ASCII texts of one width, one a row, as an Arrow array of strings."""
+    count, width = texts.shape
+    offsets = np.arange(0, (count + 1) * width, width, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(texts)))
+
+
+def _blanked(front: bytes, values: list[tuple[int, int]]) -> bytes:
+    """Return the front of a line without the values in it, which are at least one byte each."""
+    text = bytearray(front)
+    for begin, end in values:
+        text[begin:end] = bytes(end - begin)
+    return bytes(text)
+
+
+def _macs(found: re.Match[bytes]) -> list[tuple[int, int]]:
+    """Return where the MAC addresses are in the front of a line."""
+    return [found.span(name) for name in ("mac", "other_mac") if found[name] is not None]
