@@ -190,11 +190,13 @@ class HubbleReader(RecordReader):
         if unusual:
             self._read_each(lines, range(first_line, first_line + len(lines)), unusual=True)
         else:
-            # Where nothing is known yet, some lines come first, for the others to be like them.
-            cut = 0 if self.alike.layouts else FIRST_LINES
-            for block, first in ((lines[:cut], first_line), (lines[cut:], first_line + cut)):
+            # Where nothing is known yet, few lines come first, for the others to be like them.
+            start, size = 0, len(lines) if self.alike.layouts else FIRST_LINES
+            while start < len(lines):
+                block, first = lines[start : start + size], first_line + start
                 others = self.alike.take(block, first)
                 self._read_each([block[row] for row in others], [first + row for row in others], unusual=False)
+                start, size = start + size, 2 * size
         self.maybe_flush()
 
     def _read_each(self, lines: Sequence[bytes], numbers: Sequence[int], *, unusual: bool) -> None:

@@ -33,6 +33,7 @@ import pyarrow.compute as pc
 
 from collectors.base import fitting_times
 from collectors.hubble_wire import normalise
+from collectors.sources import Cut
 from discovery.flows.batch import MAX_MEMO, ROW, BatchBuilder, Block
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -41,7 +42,7 @@ Texts = np.ndarray[Any, np.dtype[np.bytes_]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Pair = tuple[Numbers, Numbers]
 
-FIRST_LINES = 512
+FIRST_LINES = 256
 _MAX_LAYOUTS = 16
 _MAX_FRAMES = 20_000
 _MAX_REST = 2048  # bytes
@@ -64,8 +65,6 @@ _END = b'"}\n'
 _ADDRESS = 48  # bytes looked at to find the end of one
 _PORT = 8
 _FLAGS = 80
-# Past the last line lie as many bytes as the operations below may look at.
-_PADDING = bytes(_MAX_ENDPOINT + 2048)
 
 _FRONT = re.compile(
     rb'\{"flow":\{"time":"(?P<time>[0-9T:.Z-]{20,40})","uuid":"(?P<uuid>[0-9A-Za-z-]{1,64})",'
@@ -253,9 +252,8 @@ class Alike:
         """Add the rows of the lines that are like others; return the positions of the other lines, in their order."""
         if not self.layouts or len(lines) < _FEW:
             return range(len(lines))
-        data = b"".join([*lines, _PADDING])
-        ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)))
-        starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
+        cut = Cut.of(lines)
+        data, starts, ends = cut.text, cut.starts, cut.ends
         waiting = np.flatnonzero(ends - starts > _MAX_FRONT)
         left = [np.flatnonzero(ends - starts <= _MAX_FRONT)]
         for layout in self.layouts:
