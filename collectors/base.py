@@ -174,18 +174,16 @@ class RecordReader(ABC):
             ):
                 infos[info.identity] = info
         times = table["time"].cast(pa.int64()).to_numpy()
-        for side in ("client", "server"):
-            column = table[f"{side}_identity"].combine_chunks()
-            known = column.is_valid().to_numpy(zero_copy_only=False)
-            if not known.any():
-                continue
-            identities, position = np.unique(column.drop_null().to_numpy(), return_inverse=True)
-            first = np.full(len(identities), np.iinfo(np.int64).max)
-            last = np.full(len(identities), np.iinfo(np.int64).min)
-            np.minimum.at(first, position, times[known])
-            np.maximum.at(last, position, times[known])
-            for row, identity in enumerate(identities.tolist()):
-                note(self.workloads, SeenWorkload(infos[identity], int(first[row]), int(last[row])))
+        first = np.full(len(self.builder.endpoints.values), np.iinfo(np.int64).max)
+        last = np.full(len(first), np.iinfo(np.int64).min)
+        for side in ("source", "target"):
+            ends = self.builder.packed()[side]
+            np.minimum.at(first, ends, times)
+            np.maximum.at(last, ends, times)
+        for number in np.flatnonzero(first <= last):
+            identity = self.builder.endpoints.values[number].identity
+            if identity is not None:
+                note(self.workloads, SeenWorkload(infos[identity], int(first[number]), int(last[number])))
 
 
 def fitting_times(times: list[Any] | pa.StringArray) -> pa.Array | None:

@@ -62,7 +62,8 @@ _BETWEEN = b',"destination":'
 _AFTER = b',"Type":'
 _BEFORE_TIME = b',"time":"'
 _END = b'"}\n'
-_ADDRESS = 48  # bytes looked at to find the end of one
+# How many bytes are looked at to find the end of an address: enough for most of them, and for all.
+_MOST_ADDRESSES, _ADDRESSES = 16, 48
 _PORT = 8
 _FLAGS = 80
 
@@ -93,6 +94,7 @@ class Layout:
         self.size = len(front)
         self.time, self.uuid = slice(*values[0]), slice(*values[1])
         self.frames: dict[bytes, dict[bytes, int]] = {}  # kind and flags -> the rest of the frame -> meaning
+        self.flags = 0  # the most bytes that flags have
         self.low = np.frombuffer(front, np.uint8).copy()
         self.span = np.zeros(len(front), np.uint8)
         self.never = ~self.low
@@ -116,7 +118,7 @@ class Ends:
     """What is known of one end, source or target, by the address: the endpoint that it had last and the one before.
 
     ``places``, ``last`` and ``before`` have the memo indexes of address and endpoints by an address's number in
-    ``numbers``; -1 is none, and all that an address has which is not known.
+    ``numbers``, from 1 on; -1 is none, and all that number 0 has, which is of addresses that are not known.
     """
 
     def __init__(self) -> None:
@@ -228,7 +230,8 @@ class Alike:
         layout = self._layout(line[: found.start("source")], [found.span("time"), found.span("uuid"), *_macs(found)])
         if layout is None:
             return
-        frames = layout.frames.setdefault(found["kind"] + flags.ljust(_FLAGS, b"\0"), {})
+        frames = layout.frames.setdefault(found["kind"] + flags, {})
+        layout.flags = max(layout.flags, len(flags))
         if rest not in frames:
             try:
                 normalise(line)
@@ -301,12 +304,12 @@ class Alike:
         """
         self.endpoints.extend(self.raw_endpoints)
         begins = parts.endpoints[rows]
-        places, near = self._ends(self.sources, parts.source[rows].tolist(), data, begins, ends, _BETWEEN)
+        places, near = self._ends(self.sources, parts.source[rows], data, begins, ends, _BETWEEN)
         middle = begins + _of(self.endpoints.sizes, near)
         found = np.flatnonzero((near >= 0) & _equal(data, _BETWEEN, middle))
         rows, ends, middle = rows[found], ends[found], middle[found] + len(_BETWEEN)
         source = places[found], near[found]
-        places, far = self._ends(self.targets, parts.target[rows].tolist(), data, middle, ends, _AFTER)
+        places, far = self._ends(self.targets, parts.target[rows], data, middle, ends, _AFTER)
         rest = middle + _of(self.endpoints.sizes, far)
         found = np.flatnonzero((far >= 0) & (ends - rest > _INLINE) & (ends - rest <= _MAX_REST))
         meaning = parts.meanings(parts.kinds[rows[found]], _views(data, rest[found], (ends - rest)[found]))
@@ -316,9 +319,10 @@ class Alike:
             rows[found], (source[0][found], source[1][found]), (places[found], far[found]), meaning[known]
         )  # fmt: skip
 
-    def _ends(self, ends: Ends, texts: list[bytes], data: bytes, begins: Numbers, stops: Numbers, after: bytes) -> Pair:
+    def _ends(self, ends: Ends, texts: Bytes, data: bytes, begins: Numbers, stops: Numbers, after: bytes) -> Pair:
         """Return the memo indexes of addresses and of the endpoints that begin at some places, -1 if not known."""
-        numbers = np.fromiter(map(ends.numbers.__getitem__, texts), np.int64, len(texts))
+        addresses = texts.view(f"S{texts.shape[1]}").ravel().tolist()  # zero bytes at their ends are gone
+        numbers = np.fromiter(map(ends.numbers.__getitem__, addresses), np.int64, len(addresses))
         places, endpoints = _of(ends.places, numbers), _of(ends.last, numbers)
         other = np.flatnonzero(~self.endpoints.at(data, begins, stops, endpoints))
         endpoints[other] = _of(ends.before, numbers[other])
@@ -326,8 +330,8 @@ class Alike:
         for row in other.tolist():
             begin = int(begins[row])
             end = data.find(after, begin, int(stops[row]))
-            place, endpoint = self._find(ends, texts[row], data[begin:end]) if end > begin else (-1, -1)
-            places[row], endpoints[row] = place, endpoint
+            found = self._find(ends, addresses[row], data[begin:end]) if end > begin else (-1, -1)
+            places[row], endpoints[row] = found
         return places, endpoints
 
     def _find(self, ends: Ends, address: bytes, text: bytes) -> tuple[int, int]:
@@ -356,15 +360,14 @@ class _Parts:
         self.target, target_end = _addresses(data, source_end + len(_TO_DESTINATION))
         self.source_port, port_end = _ports(data, target_end + len(_TO_PORT))
         self.target_port, flags = _ports(data, port_end + len(_TO_TARGET_PORT))
-        texts = _windows(data, _FLAGS, flags)
+        width = layout.flags
+        texts = _windows(data, width, flags)
         closed = (texts == ord("}")).argmax(axis=1)
         size = closed + np.where(closed == 0, 2, 3) + len(_SOURCE)
         self.endpoints = flags + size
-        texts = texts * (np.arange(_FLAGS, dtype=np.uint8) < size.astype(np.uint8)[:, None])
-        kinds = np.concatenate((_windows(data, len(_TO_PORT), target_end), texts), axis=1)
-        coded = pa.Array.from_buffers(pa.binary(kinds.shape[1]), len(kinds), [None, pa.py_buffer(kinds)])
-        coded = coded.dictionary_encode()
-        self.frames = [layout.frames.get(kind, {}) for kind in coded.dictionary.to_pylist()]
+        kinds = np.concatenate((_windows(data, len(_TO_PORT), target_end), _shortened(texts, size)), axis=1)
+        coded = _binary(kinds).dictionary_encode()
+        self.frames = [layout.frames.get(kind.rstrip(b"\0"), {}) for kind in coded.dictionary.to_pylist()]
         self.kinds = coded.indices.to_numpy()
         known = np.array([bool(rests) for rests in self.frames], np.bool_)
         self.fits = known[self.kinds] & (self.source_port > 0) & (self.target_port > 0)
@@ -411,13 +414,32 @@ def _equal(data: bytes, literal: bytes, at: Numbers) -> Bools:
     return np.asarray(_texts(data, len(literal), at) == literal)
 
 
-def _addresses(data: bytes, at: Numbers) -> tuple[Texts, Numbers]:
-    """Return the texts that begin at some places and where they end, at a quote: empty where none is near."""
-    texts = _windows(data, _ADDRESS, at)
-    # A zero byte would be cut off where it is last, and would not be seen.
-    sizes = ((texts == ord('"')) | (texts == 0)).argmax(axis=1)
-    texts = texts * (np.arange(_ADDRESS, dtype=np.uint8) < sizes.astype(np.uint8)[:, None])
-    return texts.view(f"S{_ADDRESS}").ravel(), at + sizes
+def _addresses(data: bytes, at: Numbers) -> tuple[Bytes, Numbers]:
+    """Return the texts that begin at some places, zero bytes at their ends, and where they end, at a quote.
+
+    They are empty where no quote is near. A zero byte ends them too, or else it would not be seen.
+    """
+    texts, sizes = _up_to_quote(data, _MOST_ADDRESSES, at)
+    if not sizes.all():
+        texts, sizes = _up_to_quote(data, _ADDRESSES, at)
+    return _shortened(texts, sizes), at + sizes
+
+
+def _up_to_quote(data: bytes, width: int, at: Numbers) -> tuple[Bytes, Numbers]:
+    """Return the bytes at some places and how many come before a quote or a zero byte: 0 if there is none."""
+    texts = _windows(data, width, at)
+    return texts, ((texts == ord('"')) | (texts == 0)).argmax(axis=1)
+
+
+def _shortened(texts: Bytes, sizes: Numbers) -> Bytes:
+    """Return texts, one a row, with zero bytes after the given sizes, which are below 256."""
+    return texts * (np.arange(texts.shape[1], dtype=np.uint8) < sizes.astype(np.uint8)[:, None])
+
+
+def _binary(texts: Bytes) -> pa.Array:
+    """Return texts of one width, one a row, as an Arrow array."""
+    texts = np.ascontiguousarray(texts)
+    return pa.Array.from_buffers(pa.binary(texts.shape[1]), len(texts), [None, pa.py_buffer(texts)])
 
 
 def _ports(data: bytes, at: Numbers) -> tuple[Numbers, Numbers]:

@@ -139,6 +139,7 @@ class BatchBuilder:
     blocks: list[Block] = field(default_factory=list)
     sparse: dict[str, dict[int, Any]] = field(default_factory=dict)
     weights: dict[int, int] = field(default_factory=dict)
+    _packed: np.ndarray[Any, Any] | None = None  # what :meth:`packed` returned last
 
     def __len__(self) -> int:
         """Return how many rows wait."""
@@ -152,7 +153,10 @@ class BatchBuilder:
 
     def packed(self) -> np.ndarray[Any, Any]:
         """Return all rows as an array of :data:`ROW`."""
-        return np.concatenate([np.frombuffer(bytes(self.rows), dtype=ROW), *(block.rows for block in self.blocks)])
+        if self._packed is None or len(self._packed) != len(self):
+            first = np.frombuffer(bytes(self.rows), dtype=ROW)
+            self._packed = np.concatenate([first, *(block.rows for block in self.blocks)])
+        return self._packed
 
     def all_times(self, parsed: pa.Array) -> pa.Array:
         """Return the times of all rows; ``parsed`` are ``times``, parsed."""
@@ -166,6 +170,7 @@ class BatchBuilder:
         """Drop the rows; keep the memos unless they grew too large."""
         for rows in (self.times, self.uuids, self.rows, self.blocks, self.sparse, self.weights):
             rows.clear()
+        self._packed = None
         for memo in (self.endpoints, self.addresses, self.meanings):
             memo.trim()
 
