@@ -40,10 +40,13 @@ Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Texts = np.ndarray[Any, np.dtype[np.bytes_]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Span = tuple[int, int]
+Spans = list[Span]
 Pair = tuple[Numbers, Numbers]
 
 FIRST_LINES = 256
-_MAX_LAYOUTS = 16
+_MAX_FAMILIES = 8
+_MAX_LAYOUTS = 32
 _MAX_FRAMES = 20_000
 _MAX_REST = 2048  # bytes
 _MAX_FRONT = 512
@@ -88,30 +91,56 @@ class Layout:
     ``low`` and ``span`` say for each byte of the front what it may be, and ``never`` what it may not.
     """
 
-    def __init__(self, front: bytes, values: list[tuple[int, int]]) -> None:
+    def __init__(self, front: bytes, values: Spans) -> None:
         """Take the front of an accepted line apart; ``values`` are where values begin and end."""
         self.front = _blanked(front, values)
-        self.size = len(front)
-        self.time, self.uuid = slice(*values[0]), slice(*values[1])
-        self.frames: dict[bytes, dict[bytes, int]] = {}  # kind and flags -> the rest of the frame -> meaning
-        self.flags = 0  # the most bytes that flags have
         self.low = np.frombuffer(front, np.uint8).copy()
         self.span = np.zeros(len(front), np.uint8)
         self.never = ~self.low
         for begin, end in values:
             self.low[begin:end], self.span[begin:end], self.never[begin:end] = ord("-"), ord("z") - ord("-"), ord("\\")
 
-    def fits(self, fronts: Bytes) -> Bools:
-        """Say which of some fronts, one a row, are of this layout."""
+    def fits(self, data: bytes, starts: Numbers) -> Bools:
+        """Say which of the lines that start at some places are of this layout."""
+        fronts = _windows(data, len(self.front), starts)
         return np.asarray((((fronts - self.low) <= self.span) & (fronts != self.never)).all(axis=1))
 
 
-class Known(dict[bytes, int]):
-    """Numbers by text; a text that is not known has number 0."""
+class Family:
+    """Frames whose layouts have time and uuid at the same places.
 
-    def __missing__(self, key: bytes) -> int:
-        """Return the number of what is not known."""
-        return 0
+    ``frames`` are by the number of the layout (a byte), the kind and the flags; each has the meanings by the rest.
+    """
+
+    def __init__(self, time: slice, uuid: slice) -> None:
+        """Have no frames."""
+        self.time, self.uuid = time, uuid
+        self.layouts: list[Layout] = []
+        self.frames: dict[bytes, dict[bytes, int]] = {}
+        self.flags = 0  # the most bytes that flags have
+
+    def layout(self, front: bytes, values: Spans) -> int | None:
+        """Return the number of the layout of a front, or None when there are too many."""
+        blanked = _blanked(front, values)
+        for number, layout in enumerate(self.layouts):
+            if layout.front == blanked:
+                return number
+        if len(self.layouts) == _MAX_LAYOUTS:
+            return None
+        self.layouts.append(Layout(front, values))
+        return len(self.layouts) - 1
+
+    def sort(self, data: bytes, starts: Numbers) -> tuple[Bytes, Numbers]:
+        """Return for lines that start at some places the numbers and sizes of their layouts; size 0 is of none."""
+        numbers, sizes = np.zeros(len(starts), np.uint8), np.zeros(len(starts), np.int64)
+        waiting = np.arange(len(starts))
+        for number, layout in enumerate(self.layouts):
+            fits = layout.fits(data, starts[waiting])
+            numbers[waiting[fits]], sizes[waiting[fits]] = number, len(layout.front)
+            waiting = waiting[~fits]
+            if not len(waiting):
+                break
+        return numbers, sizes
 
 
 class Ends:
@@ -123,7 +152,7 @@ class Ends:
 
     def __init__(self) -> None:
         """Know nothing."""
-        self.numbers = Known()
+        self.numbers: dict[bytes, int] = {}
         self.places, self.last, self.before = array("q", [-1]), array("q", [-1]), array("q", [-1])
 
     def forget(self) -> None:
@@ -183,14 +212,14 @@ class Alike:
         self.address = address
         self.raw_endpoints = raw_endpoints
         self.endpoints = Endpoints()
-        self.layouts: list[Layout] = []
+        self.families: dict[tuple[Span, Span], Family] = {}  # by the places of time and uuid
         self.sources, self.targets = Ends(), Ends()
         self.frames = 0
         self.credit: float = _MAX_CREDIT
 
     def forget(self) -> None:
         """Forget what points into the memos of the builder."""
-        self.layouts.clear()
+        self.families.clear()
         self.frames = 0
         self.endpoints = Endpoints()
         self.sources.forget()
@@ -199,7 +228,7 @@ class Alike:
     def trim(self) -> None:
         """Keep what is remembered within bounds. Only between batches."""
         if self.frames > _MAX_FRAMES:
-            self.layouts.clear()
+            self.families.clear()
             self.frames = 0
         for ends in (self.sources, self.targets):
             if len(ends.places) > MAX_MEMO:
@@ -227,11 +256,13 @@ class Alike:
             or max(len(rest) - _MAX_REST, found.start("source") - _MAX_FRONT, len(flags) - _FLAGS) > 0
         ):
             return
-        layout = self._layout(line[: found.start("source")], [found.span("time"), found.span("uuid"), *_macs(found)])
-        if layout is None:
+        values = [found.span(name) for name in ("time", "uuid", "mac", "other_mac") if found[name] is not None]
+        family = self._family(values[0], values[1])
+        layout = None if family is None else family.layout(line[: found.start("source")], values)
+        if family is None or layout is None:
             return
-        frames = layout.frames.setdefault(found["kind"] + flags, {})
-        layout.flags = max(layout.flags, len(flags))
+        frames = family.frames.setdefault(bytes([layout]) + found["kind"] + flags, {})
+        family.flags = max(family.flags, len(flags))
         if rest not in frames:
             try:
                 normalise(line)
@@ -240,50 +271,47 @@ class Alike:
             self.frames += 1
             frames[rest] = meaning
 
-    def _layout(self, front: bytes, values: list[tuple[int, int]]) -> Layout | None:
-        """Return the layout of a front, or None when there are too many."""
-        blanked = _blanked(front, values)
-        for layout in self.layouts:
-            if layout.front == blanked:
-                return layout
-        if len(self.layouts) == _MAX_LAYOUTS:
+    def _family(self, time: Span, uuid: Span) -> Family | None:
+        """Return the family of frames with time and uuid at some places, or None when there are too many."""
+        if (time, uuid) not in self.families and len(self.families) == _MAX_FAMILIES:
             return None
-        self.layouts.append(Layout(front, values))
-        return self.layouts[-1]
+        return self.families.setdefault((time, uuid), Family(slice(*time), slice(*uuid)))
 
     def take(self, lines: Sequence[bytes], first_line: int) -> Sequence[int]:
         """Add the rows of the lines that are like others; return the positions of the other lines, in their order."""
-        if not self.layouts or len(lines) < _FEW:
+        if not self.frames or len(lines) < _FEW:
             return range(len(lines))
         cut = Cut.of(lines)
         data, starts, ends = cut.text, cut.starts, cut.ends
+        left = np.ones(len(starts), np.bool_)
         waiting = np.flatnonzero(ends - starts > _MAX_FRONT)
-        left = [np.flatnonzero(ends - starts <= _MAX_FRONT)]
-        for layout in self.layouts:
+        for family in self.families.values():
             if len(waiting) < _FEW:
                 break
-            fits = layout.fits(_windows(data, layout.size, starts[waiting]))
+            layouts, sizes = family.sort(data, starts[waiting])
+            fits = sizes > 0
             rows = waiting[fits]
             if len(rows) >= _FEW:
+                parts = _Parts(data, family, layouts[fits], starts[rows] + sizes[fits])
+                left[rows] = ~self._take(data, family, parts, starts[rows], ends[rows], rows + first_line)
                 waiting = waiting[~fits]
-                taken = self._take(data, layout, starts[rows], ends[rows], rows + first_line)
-                left.append(rows[~taken])
-        left.append(waiting)
-        others = np.sort(np.concatenate(left))
+        others: list[int] = np.flatnonzero(left).tolist()
         self.credit = min(_MAX_CREDIT, self.credit + (len(lines) - len(others)) * _EARNED)
-        return [int(row) for row in others]
+        return others
 
-    def _take(self, data: bytes, layout: Layout, starts: Numbers, ends: Numbers, numbers: Numbers) -> Bools:
-        """Add the rows of lines of one layout, and say which were taken."""
+    def _take(
+        self, data: bytes, family: Family, parts: _Parts, starts: Numbers, ends: Numbers, numbers: Numbers
+    ) -> Bools:
+        """Add the rows of lines of one family, and say which were taken."""
         taken = np.zeros(len(starts), np.bool_)
-        width = layout.time.stop - layout.time.start
-        times = _windows(data, width, ends - len(_END) - width)
-        fits = _texts(data, width, ends - len(_END) - width) == _texts(data, width, starts + layout.time.start)
-        fits &= _equal(data, _END, ends - len(_END))
-        parts = _Parts(data, layout, starts + layout.size)
-        rows = np.flatnonzero(fits & parts.fits)
-        row, source, target, meaning = self._match(data, parts, rows, ends[rows] - len(_END) - width)
-        parsed = fitting_times(_strings(times[row]))
+        width = family.time.stop - family.time.start
+        ends = ends - len(_END) - width
+        fits = parts.fits & (_texts(data, width, ends) == _texts(data, width, starts + family.time.start))
+        rows = np.flatnonzero(fits & _equal(data, _END, ends + width))
+        if not len(rows):
+            return taken
+        row, source, target, meaning = self._match(data, parts, rows, ends[rows])
+        parsed = fitting_times(_strings(_windows(data, width, ends[row])))
         if parsed is None or not len(row):
             return taken
         taken[row] = True
@@ -292,7 +320,7 @@ class Alike:
         packed["source_ip"], packed["source"] = source
         packed["target_ip"], packed["target"] = target
         packed["source_port"], packed["target_port"] = parts.source_port[row], parts.target_port[row]
-        uuids = _windows(data, layout.uuid.stop - layout.uuid.start, starts[row] + layout.uuid.start)
+        uuids = _windows(data, family.uuid.stop - family.uuid.start, starts[row] + family.uuid.start)
         self.builder.blocks.append(Block(times=parsed, uuids=_strings(uuids), rows=packed))
         return taken
 
@@ -321,8 +349,10 @@ class Alike:
 
     def _ends(self, ends: Ends, texts: Bytes, data: bytes, begins: Numbers, stops: Numbers, after: bytes) -> Pair:
         """Return the memo indexes of addresses and of the endpoints that begin at some places, -1 if not known."""
-        addresses = texts.view(f"S{texts.shape[1]}").ravel().tolist()  # zero bytes at their ends are gone
-        numbers = np.fromiter(map(ends.numbers.__getitem__, addresses), np.int64, len(addresses))
+        coded = _binary(texts).dictionary_encode()
+        addresses = np.frombuffer(coded.dictionary.buffers()[1], f"S{texts.shape[1]}")[: len(coded.dictionary)].tolist()
+        which = coded.indices.to_numpy()
+        numbers = np.array([ends.numbers.get(address, 0) for address in addresses], np.int64)[which]
         places, endpoints = _of(ends.places, numbers), _of(ends.last, numbers)
         other = np.flatnonzero(~self.endpoints.at(data, begins, stops, endpoints))
         endpoints[other] = _of(ends.before, numbers[other])
@@ -330,7 +360,7 @@ class Alike:
         for row in other.tolist():
             begin = int(begins[row])
             end = data.find(after, begin, int(stops[row]))
-            found = self._find(ends, addresses[row], data[begin:end]) if end > begin else (-1, -1)
+            found = self._find(ends, addresses[which[row]], data[begin:end]) if end > begin else (-1, -1)
             places[row], endpoints[row] = found
         return places, endpoints
 
@@ -354,20 +384,20 @@ class _Parts:
     source endpoint begins, and ``kinds``, by which ``frames`` has the known rests of frames.
     """
 
-    def __init__(self, data: bytes, layout: Layout, source: Numbers) -> None:
-        """Find the parts of lines whose source addresses begin at ``source``."""
+    def __init__(self, data: bytes, family: Family, layouts: Bytes, source: Numbers) -> None:
+        """Find the parts of lines of some layouts whose source addresses begin at ``source``."""
         self.source, source_end = _addresses(data, source)
         self.target, target_end = _addresses(data, source_end + len(_TO_DESTINATION))
         self.source_port, port_end = _ports(data, target_end + len(_TO_PORT))
         self.target_port, flags = _ports(data, port_end + len(_TO_TARGET_PORT))
-        width = layout.flags
+        width = family.flags
         texts = _windows(data, width, flags)
         closed = (texts == ord("}")).argmax(axis=1)
         size = closed + np.where(closed == 0, 2, 3) + len(_SOURCE)
         self.endpoints = flags + size
-        kinds = np.concatenate((_windows(data, len(_TO_PORT), target_end), _shortened(texts, size)), axis=1)
-        coded = _binary(kinds).dictionary_encode()
-        self.frames = [layout.frames.get(kind.rstrip(b"\0"), {}) for kind in coded.dictionary.to_pylist()]
+        kinds = (layouts[:, None], _windows(data, len(_TO_PORT), target_end), _shortened(texts, size))
+        coded = _binary(np.concatenate(kinds, axis=1)).dictionary_encode()
+        self.frames = [family.frames.get(kind.rstrip(b"\0"), {}) for kind in coded.dictionary.to_pylist()]
         self.kinds = coded.indices.to_numpy()
         known = np.array([bool(rests) for rests in self.frames], np.bool_)
         self.fits = known[self.kinds] & (self.source_port > 0) & (self.target_port > 0)
@@ -457,14 +487,9 @@ def _strings(texts: Bytes) -> pa.Array:
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(texts)))
 
 
-def _blanked(front: bytes, values: list[tuple[int, int]]) -> bytes:
+def _blanked(front: bytes, values: Spans) -> bytes:
     """Return the front of a line without the values in it, which are at least one byte each."""
     text = bytearray(front)
     for begin, end in values:
         text[begin:end] = bytes(end - begin)
     return bytes(text)
-
-
-def _macs(found: re.Match[bytes]) -> list[tuple[int, int]]:
-    """Return where the MAC addresses are in the front of a line."""
-    return [found.span(name) for name in ("mac", "other_mac") if found[name] is not None]

@@ -293,7 +293,9 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         both.read(lines)
         for reader in both.readers:
             reader.flush()
-        assert alike.frames == sum(len(rests) for one in alike.layouts for rests in one.frames.values()) <= 100
+        assert (
+            alike.frames == sum(len(rests) for one in alike.families.values() for rests in one.frames.values()) <= 100
+        )
         assert max(len(alike.sources.places), len(alike.targets.places), len(alike.endpoints.sizes)) <= 301
     both.finish()
 
