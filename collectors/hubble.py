@@ -191,7 +191,7 @@ class HubbleReader(RecordReader):
             self._read_each(lines, range(first_line, first_line + len(lines)), unusual=True)
         else:
             # Where nothing is known yet, few lines come first, for the others to be like them.
-            start, size = 0, len(lines) if self.alike.frames else FIRST_LINES
+            start, size = 0, len(lines) if self.alike.families else FIRST_LINES
             while start < len(lines):
                 block, first = lines[start : start + size], first_line + start
                 others = self.alike.take(block, first)

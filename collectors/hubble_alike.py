@@ -10,9 +10,9 @@ A line is taken only if every byte of it belongs to one of two things, and is le
   found to be unique. Frames are what decides about anything but the values below: keys, verdict, kind of event, flags,
   node, direction, reply; a frame with parts that few records have (layer 7, services, policies ...) is never learned.
 - A *value* in a place where that record had a value of the same kind: the time, which is the same at both places and
-  parses; the uuid and the MAC addresses, plain ASCII without quotes and backslashes; the addresses, which the slow
-  path's own function accepts; the ports, decimal numbers from 1 to 65535 without leading zeros; and the two
-  endpoints, JSON objects whose bytes the slow path has accepted as endpoints.
+  parses; the uuid, the MAC addresses and what nobody reads (summary, interface, socket cookie), printable ASCII without
+  quotes and backslashes; the addresses, which the slow path's own function accepts; the ports, decimal numbers from 1
+  to 65535 without leading zeros; and the two endpoints, JSON objects whose bytes the slow path has accepted as such.
 
 As the frame is valid JSON around values and each value is complete, the line is valid, has no key twice, and the slow
 path would give the same row. What is remembered grows with the frames (nodes times kinds of events) and with the
@@ -45,9 +45,9 @@ Spans = list[Span]
 Pair = tuple[Numbers, Numbers]
 
 FIRST_LINES = 256
-_MAX_FAMILIES = 8
+_MAX_FAMILIES = 4
 _MAX_LAYOUTS = 32
-_MAX_FRAMES = 20_000
+_MAX_TEXT = 16 << 20  # bytes that frames end with
 _MAX_REST = 2048  # bytes
 _MAX_FRONT = 512
 _MAX_ENDPOINT = 4096
@@ -56,6 +56,9 @@ _FEW = 24  # lines that are not worth the vector operations
 # Learning costs several times what reading a line does, so an input whose lines never repeat must not go on with it.
 _MAX_CREDIT = 4096
 _EARNED = 1 / 32  # per line taken
+# Nor is it looked at all the time whether lines are like others where fewer than one in some is.
+_WORTH = 8
+_MAX_PAUSE = 15  # blocks
 
 _SOURCE = b',"source":'
 _TO_DESTINATION = b'","destination":"'
@@ -77,6 +80,11 @@ _FRONT = re.compile(
     rb'"IP":\{"source":"(?P<source>[0-9A-Fa-f:.]+)","destination":"[0-9A-Fa-f:.]+'
     rb'(?P<kind>","ipVersion":"IPv[46]"\},"l4":\{"(?:TCP|UDP)":\{"source_port":)'
     rb'[1-9][0-9]*,"destination_port":[1-9][0-9]*(?P<flags>(?:,"flags":\{(?:"[A-Z]+":true,?)+\})?\}\},"source":)'
+)
+# Members in the last part of a frame whose values nobody reads, where they are plain.
+_UNREAD = re.compile(
+    rb',"(?:Summary":"[ !#-\[\]-~]*"|socket_cookie":"[0-9]*"'
+    rb'|interface":\{"index":[1-9][0-9]*(?:,"name":"[ !#-\[\]-~]*")?\})'
 )
 _plain_address = re.compile(rb"[0-9A-Fa-f:.]+").fullmatch
 # By the number of digits, what each of them counts.
@@ -109,7 +117,8 @@ class Layout:
 class Family:
     """Frames whose layouts have time and uuid at the same places.
 
-    ``frames`` are by the number of the layout (a byte), the kind and the flags; each has the meanings by the rest.
+    ``frames`` are by the number of the layout (a byte), the kind and the flags; each has the meanings by the rest
+    without the values that nobody reads.
     """
 
     def __init__(self, time: slice, uuid: slice) -> None:
@@ -117,7 +126,28 @@ class Family:
         self.time, self.uuid = time, uuid
         self.layouts: list[Layout] = []
         self.frames: dict[bytes, dict[bytes, int]] = {}
+        self.seen: dict[bytes, dict[bytes, int]] = {}  # the same by the rest as it is
         self.flags = 0  # the most bytes that flags have
+        self.size = 0  # bytes of the rests
+
+    def add(self, kind: bytes, flags: bytes, rest: bytes, meaning: int) -> None:
+        """Add a frame; ``kind`` begins with the number of its layout, ``rest`` is without what nobody reads."""
+        self.flags = max(self.flags, len(flags))
+        self.size += len(rest)
+        self.frames.setdefault(kind + flags, {})[rest] = meaning
+        self.seen.setdefault(kind + flags, {})
+
+    def meaning(self, kind: bytes, rest: bytes) -> int:
+        """Return the meaning of a frame, -1 if it is not known; ``kind`` has the flags too."""
+        seen = self.seen[kind]
+        found = seen.get(rest)
+        if found is None:
+            # Records of layer 7 are never taken, and all differ.
+            found = -1 if b'"l7":' in rest else self.frames[kind].get(_without_unread(rest), -1)
+            if found >= 0 and self.size < _MAX_TEXT:
+                self.size += len(rest)
+                seen[rest] = found
+        return found
 
     def layout(self, front: bytes, values: Spans) -> int | None:
         """Return the number of the layout of a front, or None when there are too many."""
@@ -214,22 +244,20 @@ class Alike:
         self.endpoints = Endpoints()
         self.families: dict[tuple[Span, Span], Family] = {}  # by the places of time and uuid
         self.sources, self.targets = Ends(), Ends()
-        self.frames = 0
         self.credit: float = _MAX_CREDIT
+        self.idle = self.pause = 0  # blocks not to be looked at: after the last that was not worth it, from now on
 
     def forget(self) -> None:
         """Forget what points into the memos of the builder."""
         self.families.clear()
-        self.frames = 0
         self.endpoints = Endpoints()
         self.sources.forget()
         self.targets.forget()
 
     def trim(self) -> None:
         """Keep what is remembered within bounds. Only between batches."""
-        if self.frames > _MAX_FRAMES:
+        if sum(family.size for family in self.families.values()) > _MAX_TEXT:
             self.families.clear()
-            self.frames = 0
         for ends in (self.sources, self.targets):
             if len(ends.places) > MAX_MEMO:
                 ends.forget()
@@ -247,9 +275,8 @@ class Alike:
             return
         end = len(line) - len(_END) - len(found["time"])
         rest_at = found.end() + len(source) + len(_BETWEEN) + len(target)
-        rest = line[rest_at:end]
-        same = source + _BETWEEN + target + rest + found["time"] + _END == line[found.end() :]
-        flags = found["flags"]
+        same = source + _BETWEEN + target + line[rest_at:end] + found["time"] + _END == line[found.end() :]
+        rest, flags = _without_unread(line[rest_at:end]), found["flags"]
         if (
             not same
             or not (rest.startswith(_AFTER) and rest.endswith(_BEFORE_TIME))
@@ -261,15 +288,13 @@ class Alike:
         layout = None if family is None else family.layout(line[: found.start("source")], values)
         if family is None or layout is None:
             return
-        frames = family.frames.setdefault(bytes([layout]) + found["kind"] + flags, {})
-        family.flags = max(family.flags, len(flags))
-        if rest not in frames:
+        kind = bytes([layout]) + found["kind"]
+        if family.frames.get(kind + flags, {}).get(rest) is None:
             try:
-                normalise(line)
+                normalise(line[: found.end()] + b"{}" + _BETWEEN + b"{}" + line[rest_at:])
             except (ValueError, RecursionError):  # a key occurs twice, or nobody can tell
                 return
-            self.frames += 1
-            frames[rest] = meaning
+            family.add(kind, flags, rest, meaning)
 
     def _family(self, time: Span, uuid: Span) -> Family | None:
         """Return the family of frames with time and uuid at some places, or None when there are too many."""
@@ -279,7 +304,8 @@ class Alike:
 
     def take(self, lines: Sequence[bytes], first_line: int) -> Sequence[int]:
         """Add the rows of the lines that are like others; return the positions of the other lines, in their order."""
-        if not self.frames or len(lines) < _FEW:
+        if not self.families or len(lines) < _FEW or self.pause:
+            self.pause = max(self.pause - 1, 0)
             return range(len(lines))
         cut = Cut.of(lines)
         data, starts, ends = cut.text, cut.starts, cut.ends
@@ -296,7 +322,10 @@ class Alike:
                 left[rows] = ~self._take(data, family, parts, starts[rows], ends[rows], rows + first_line)
                 waiting = waiting[~fits]
         others: list[int] = np.flatnonzero(left).tolist()
-        self.credit = min(_MAX_CREDIT, self.credit + (len(lines) - len(others)) * _EARNED)
+        taken = len(lines) - len(others)
+        self.credit = min(_MAX_CREDIT, self.credit + taken * _EARNED)
+        self.idle = min(2 * self.idle + 1, _MAX_PAUSE) if taken * _WORTH < len(lines) else 0
+        self.pause = self.idle
         return others
 
     def _take(
@@ -381,7 +410,7 @@ class _Parts:
     """The parts of lines that differ in width, from the source address to where the source endpoint begins.
 
     ``fits`` says for which lines the others are true: the texts of the addresses, the ports, ``endpoints``, where the
-    source endpoint begins, and ``kinds``, by which ``frames`` has the known rests of frames.
+    source endpoint begins, and ``kinds``, the numbers of ``texts``: layout, kind and flags of a frame.
     """
 
     def __init__(self, data: bytes, family: Family, layouts: Bytes, source: Numbers) -> None:
@@ -397,9 +426,9 @@ class _Parts:
         self.endpoints = flags + size
         kinds = (layouts[:, None], _windows(data, len(_TO_PORT), target_end), _shortened(texts, size))
         coded = _binary(np.concatenate(kinds, axis=1)).dictionary_encode()
-        self.frames = [family.frames.get(kind.rstrip(b"\0"), {}) for kind in coded.dictionary.to_pylist()]
+        self.family, self.texts = family, [kind.rstrip(b"\0") for kind in coded.dictionary.to_pylist()]
         self.kinds = coded.indices.to_numpy()
-        known = np.array([bool(rests) for rests in self.frames], np.bool_)
+        known = np.array([text in family.frames for text in self.texts], np.bool_)
         self.fits = known[self.kinds] & (self.source_port > 0) & (self.target_port > 0)
         self.fits &= _equal(data, _TO_DESTINATION, source_end) & _equal(data, _TO_TARGET_PORT, port_end)
 
@@ -409,7 +438,7 @@ class _Parts:
         texts = coded.dictionary.to_pylist()
         both = pa.array(kinds * np.int64(len(texts)) + coded.indices.to_numpy()).dictionary_encode()
         places = (divmod(place, len(texts)) for place in both.dictionary.to_pylist())
-        meanings = [self.frames[kind].get(texts[rest], -1) for kind, rest in places]
+        meanings = [self.family.meaning(self.texts[kind], texts[rest]) for kind, rest in places]
         found: Numbers = np.array(meanings, np.int64)[both.indices.to_numpy()]
         return found
 
@@ -485,6 +514,15 @@ def _strings(texts: Bytes) -> pa.Array:
     count, width = texts.shape
     offsets = np.arange(0, (count + 1) * width, width, dtype=np.int32)
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(texts)))
+
+
+def _without_unread(rest: bytes) -> bytes:
+    """Return the last part of a frame without the values that nobody reads, a newline for each.
+
+    No frame that is learned has a newline of its own, so that texts with the same result differ in such values alone;
+    of a text that has one nothing is left.
+    """
+    return b"" if b"\n" in rest else _UNREAD.sub(lambda found: found[0][:10] + b"\n", rest)
 
 
 def _blanked(front: bytes, values: Spans) -> bytes:
