@@ -50,7 +50,7 @@ _MAX_LAYOUTS = 32
 _MAX_TEXT = 16 << 20  # bytes that frames end with
 _MAX_REST = 2048  # bytes
 _MAX_FRONT = 512
-_MAX_ENDPOINT = 4096
+_MAX_ENDPOINT, _MAX_ENDPOINTS = 4096, 32 << 20
 _INLINE = 12  # Arrow's views of texts hold shorter ones themselves
 _FEW = 24  # lines that are not worth the vector operations
 # Learning costs several times what reading a line does, so an input whose lines never repeat must not go on with it.
@@ -205,7 +205,7 @@ class Ends:
 class Endpoints:
     """The bytes of the endpoints that were accepted, one after the other, by memo index.
 
-    Those that are no objects, or of a size that is not worth it, have size 0.
+    Those that are no objects, that are too large or for which there is no room have size 0.
     """
 
     def __init__(self) -> None:
@@ -216,7 +216,7 @@ class Endpoints:
     def extend(self, texts: list[msgspec.Raw]) -> None:
         """Take in the endpoints that were added to the memo."""
         for text in map(bytes, texts[len(self.sizes) :]):
-            fits = text.startswith(b"{") and _INLINE < len(text) <= _MAX_ENDPOINT
+            fits = text.startswith(b"{") and _INLINE < len(text) <= _MAX_ENDPOINT and len(self.text) < _MAX_ENDPOINTS
             self.begins.append(len(self.text))
             self.sizes.append(len(text) if fits else 0)
             if fits:
@@ -312,8 +312,8 @@ class Alike:
         left = np.ones(len(starts), np.bool_)
         waiting = np.flatnonzero(ends - starts > _MAX_FRONT)
         for family in self.families.values():
-            if len(waiting) < _FEW:
-                break
+            if len(waiting) < _FEW or not family.frames:
+                continue
             layouts, sizes = family.sort(data, starts[waiting])
             fits = sizes > 0
             rows = waiting[fits]
@@ -517,12 +517,18 @@ def _strings(texts: Bytes) -> pa.Array:
 
 
 def _without_unread(rest: bytes) -> bytes:
-    """Return the last part of a frame without the values that nobody reads, a newline for each.
+    """Return the last part of a frame without the values that nobody reads: a newline and their colons for each.
 
     No frame that is learned has a newline of its own, so that texts with the same result differ in such values alone;
-    of a text that has one nothing is left.
+    of a text that has one nothing is left. Colons stay because the slow path counts them to notice doubled keys.
     """
-    return b"" if b"\n" in rest else _UNREAD.sub(lambda found: found[0][:10] + b"\n", rest)
+    return b"" if b"\n" in rest else _UNREAD.sub(_blank, rest)
+
+
+def _blank(found: re.Match[bytes]) -> bytes:
+    """Return what stays of a member whose value nobody reads: what its key begins with, and its colons."""
+    text = found[0]
+    return text[:10] + b"\n" + b":" * text.count(b":")
 
 
 def _blanked(front: bytes, values: Spans) -> bytes:

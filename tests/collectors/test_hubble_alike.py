@@ -247,6 +247,27 @@ def test_a_line_that_is_only_nearly_alike_is_read_for_itself(old: bytes, new: by
         both.finish()
 
 
+def test_keys_that_occur_twice_unnoticed_teach_nothing() -> None:
+    """Where the slow path takes a doubled key for another one, no line is taken for being like that one."""
+    both = Both()
+    other = [line.replace(b'"Type"', b'"never":1,"Type"').replace(b'"uuid":"', b'"uuid" :"') for line in _FEW * 3]
+    both.read(other)
+    doubled = [line.replace(b'"is_reply"', b'"is_reply":false,"is_reply"') for line in _FEW * 3]
+    for _ in range(3):
+        assert not both.read(doubled)
+    assert both.finish().rows_rejected < 3 * len(doubled)
+
+
+def test_summaries_with_more_colons_are_another_frame() -> None:
+    """The slow path, which counts colons to notice doubled keys, has seen each number of them."""
+    both = Both()
+    more = [line.replace(b"TCP Flags", b"TCP:Flags") for line in _FEW * 5]
+    doubled = [line.replace(b'"is_reply"', b'"is_reply":false,"is_reply"') for line in _FEW * 5]
+    for lines in (_FEW * 5, _FEW * 5, more, doubled):
+        both.read(lines)
+    both.finish()
+
+
 def test_a_nested_look_alike_teaches_nothing(usual: list[bytes]) -> None:
     """What looks like the parts of a record but lies deeper is not taken for them."""
     lines = []
