@@ -197,7 +197,7 @@ class Ends:
             self.places.append(place)
             self.last.append(endpoint)
             self.before.append(-1)
-        else:
+        elif endpoint not in (self.last[number], self.before[number]):  # lines of one chunk may all be new
             self.before[number] = self.last[number]
             self.last[number] = endpoint
 
