@@ -154,7 +154,8 @@ class RecordReader(ABC):
 
     def _times(self) -> pa.Array | None:
         """Return the waiting times parsed, or None when one of them is no time between 1970 and 2100."""
-        return fitting_times(self.builder.times)
+        parsed = fitting_times(self.builder.times)
+        return None if parsed is None else self.builder.all_times(parsed)
 
     def _drop_bad_times(self) -> None:
         """Reject the rows whose time cannot be parsed or is out of range."""
@@ -173,21 +174,19 @@ class RecordReader(ABC):
             ):
                 infos[info.identity] = info
         times = table["time"].cast(pa.int64()).to_numpy()
-        for side in ("client", "server"):
-            column = table[f"{side}_identity"].combine_chunks()
-            known = column.is_valid().to_numpy(zero_copy_only=False)
-            if not known.any():
-                continue
-            identities, position = np.unique(column.drop_null().to_numpy(), return_inverse=True)
-            first = np.full(len(identities), np.iinfo(np.int64).max)
-            last = np.full(len(identities), np.iinfo(np.int64).min)
-            np.minimum.at(first, position, times[known])
-            np.maximum.at(last, position, times[known])
-            for row, identity in enumerate(identities.tolist()):
-                note(self.workloads, SeenWorkload(infos[identity], int(first[row]), int(last[row])))
+        first = np.full(len(self.builder.endpoints.values), np.iinfo(np.int64).max)
+        last = np.full(len(first), np.iinfo(np.int64).min)
+        for side in ("source", "target"):
+            ends = self.builder.packed()[side]
+            np.minimum.at(first, ends, times)
+            np.maximum.at(last, ends, times)
+        for number in np.flatnonzero(first <= last):
+            identity = self.builder.endpoints.values[number].identity
+            if identity is not None:
+                note(self.workloads, SeenWorkload(infos[identity], int(first[number]), int(last[number])))
 
 
-def fitting_times(times: list[Any]) -> pa.Array | None:
+def fitting_times(times: list[Any] | pa.StringArray) -> pa.Array | None:
     """Return times parsed, or None unless all of them parse and lie between 1970 and 2100."""
     try:
         parsed = parse_times(times)
@@ -196,7 +195,7 @@ def fitting_times(times: list[Any]) -> pa.Array | None:
     if parsed.null_count:
         return None
     ends = pc.min_max(parsed.cast(pa.int64())).as_py()
-    inside = not times or (ends["min"] >= _EARLIEST and ends["max"] <= _LATEST)
+    inside = not len(times) or (ends["min"] >= _EARLIEST and ends["max"] <= _LATEST)
     return parsed if inside else None
 
 
@@ -212,8 +211,8 @@ def note(workloads: dict[int, SeenWorkload], seen: SeenWorkload) -> None:
 
 
 def _drop_rows(builder: BatchBuilder, bad: set[int]) -> None:
-    """Remove rows from every column of a builder."""
-    keep = [row for row in range(len(builder)) if row not in bad]
+    """Remove rows from every column of a builder. Those of its blocks come last and stay."""
+    keep = [row for row in range(len(builder.times)) if row not in bad]
     dense: tuple[list[Any], ...] = (builder.times, builder.uuids)
     for column in dense:
         column[:] = [column[row] for row in keep]

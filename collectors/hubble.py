@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from collectors.base import RecordReader, Sink, as_count
+from collectors.hubble_alike import FIRST_LINES, Alike
 from collectors.hubble_meaning import Signals, classify
 from collectors.hubble_wire import (
     ABSENT,
@@ -181,24 +182,40 @@ class HubbleReader(RecordReader):
         self.raw_endpoints: list[msgspec.Raw] = []  # by memo index
         self.signs: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # so that equal signs are one object
         self.shapes: set[tuple[int, int, bool, bool, bool]] = set()
+        self.alike = Alike(self.builder, self.address, self.raw_endpoints)
 
     def read_lines(self, lines: Sequence[bytes], first_line: int) -> None:
         """Read one event per line; malformed ones are located, the rest goes on."""
         unusual = any(mark in line for line in (*lines[:8], *lines[-8:]) for mark in CAMEL_MARKS)
-        add = self._add
-        for number, (line, colons) in enumerate(zip(lines, count_colons(lines), strict=True), first_line):
+        if unusual:
+            self._read_each(lines, range(first_line, first_line + len(lines)), unusual=True)
+        else:
+            # Where nothing is known yet, few lines come first, for the others to be like them.
+            start, size = 0, len(lines) if self.alike.families else FIRST_LINES
+            while start < len(lines):
+                block, first = lines[start : start + size], first_line + start
+                others = self.alike.take(block, first)
+                self._read_each([block[row] for row in others], [first + row for row in others], unusual=False)
+                start, size = start + size, 2 * size
+        self.maybe_flush()
+
+    def _read_each(self, lines: Sequence[bytes], numbers: Sequence[int], *, unusual: bool) -> None:
+        """Read lines one by one; ``unusual`` ones may have other names for their keys."""
+        add, learn = self._add, self.alike.learn
+        for number, line, colons in zip(numbers, lines, count_colons(lines), strict=True):
             try:
                 text = normalise(line.removesuffix(b"\n")) if unusual else line
                 event = _decode_line(text)
                 flow = event.flow
                 if flow is None:
                     self._other(event, text, number)
-                else:
-                    add(flow, event, number, text, text.count(b":") if unusual else colons)
+                    continue
+                meaning = add(flow, event, number, text, text.count(b":") if unusual else colons)
+                if not unusual and not _has_extras(flow):
+                    learn(line, bytes(flow.source), bytes(flow.destination), meaning)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 plain = line.removesuffix(b"\n")
                 self._retry(plain, number, error if unusual else _plain_error(plain, error))
-        self.maybe_flush()
 
     def _retry(self, line: bytes, number: int, error: Exception) -> None:
         """Read an unusual line the slow way, or reject it; blank lines do not count."""
@@ -226,8 +243,10 @@ class HubbleReader(RecordReader):
                 raise ValueError("the object is no Hubble event: it has neither flow, lost_events nor a verdict")
             self._add(flow, event, number, line, line.count(b":"))
 
-    def _add(self, flow: Flow, event: Line, number: int, line: bytes | None, colons: int) -> None:
-        """Append one flow to the batch. Everything that can fail comes before the first append.
+    def _add(self, flow: Flow, event: Line, number: int, line: bytes | None, colons: int) -> int:
+        """Append one flow to the batch; return the memo index of its meaning.
+
+        Everything that can fail comes before the first append.
 
         ``line`` is the record's text with its number of colons, or None when its keys are known to be unique.
         """
@@ -272,6 +291,7 @@ class HubbleReader(RecordReader):
         builder.rows += pack_row(
             number, known.near, known.far, known.source_ip, known.target_ip, source_port, target_port, meaning
         )
+        return meaning
 
     def _keep_extras(self, flow: Flow, *, flipped: bool) -> None:
         """Set the sparse columns of the row that comes next."""
@@ -330,6 +350,11 @@ class HubbleReader(RecordReader):
     def flush(self) -> None:
         """Hand over the batch; what points into its memos goes with them."""
         super().flush()
+        memos = (self.builder.endpoints, self.builder.addresses, self.builder.meanings)
+        if all(memo.values for memo in memos):
+            self.alike.trim()
+        else:
+            self.alike.forget()
         if len(self.known) > _MAX_KNOWN or not self.builder.endpoints.values or not self.builder.addresses.values:
             self.known.clear()
             self.signs.clear()

@@ -10,23 +10,71 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, overload
 
+import numpy as np
 import zstandard
 from blake3 import blake3
 
 from discovery.model.errors import InputError
 
+Places = np.ndarray[Any, np.dtype[np.int64]]
+
 CHUNK = 4 << 20
 MAX_LINE = 8 << 20
+SPARE = 8 << 10
 STDIN = "-"
 PEEK = 1 << 16
 
+_BEYOND = 32 << 10
+
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 TRUNCATION_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
+
+
+class Cut(Sequence[bytes]):
+    """Lines that are cut out of one text only when they are asked for.
+
+    ``starts`` and ``ends`` say where each lies in ``text``, and at least ``SPARE`` bytes follow the last: a reader may
+    look past the end of any line without asking.
+    """
+
+    def __init__(self, text: bytes, starts: Places, ends: Places) -> None:
+        """Cut a text, which is copied if too little follows the last line."""
+        short = len(ends) > 0 and int(ends[-1]) + SPARE > len(text)
+        self.text = text + bytes(SPARE) if short else text
+        self.starts, self.ends = starts, ends
+
+    @classmethod
+    def of(cls, lines: Sequence[bytes]) -> Cut:
+        """Return lines as they are, or joined to one text."""
+        if isinstance(lines, cls):
+            return lines
+        ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)))
+        return cls(b"".join([*lines, bytes(SPARE)]), np.concatenate((np.zeros(1, np.int64), ends))[:-1], ends)
+
+    def __len__(self) -> int:
+        """Return how many lines there are."""
+        return len(self.ends)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Cut: ...
+
+    def __getitem__(self, at: int | slice) -> bytes | Cut:
+        """Return a line, or some lines of the same text."""
+        if isinstance(at, slice):
+            return Cut(self.text, self.starts[at], self.ends[at])
+        return self.text[int(self.starts[at]) : int(self.ends[at])]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Cut one line after the other."""
+        return (self.text[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +85,7 @@ class Lines:
     Newlines stay because cutting them off copies everything once more, and splitting looks at every byte (ADR 0003).
     """
 
-    lines: list[bytes]
+    lines: Sequence[bytes]
     overlong: tuple[int, ...] = ()
 
 
@@ -250,21 +298,34 @@ def read_range(part: Range) -> RangeLines:
     with Path(part.path).open("rb", buffering=0) as stream:
         stream.seek(max(part.begin - 1, 0))
         before = stream.read(1) if part.begin else b"\n"
-        data = _read_exactly(stream, part.end - part.begin)
-        digest = blake3(data).hexdigest()
-        lines = io.BytesIO(data).readlines()
-        cut = bool(lines) and not lines[-1].endswith(b"\n")
-        newlines = len(lines) - cut
+        size = part.end - part.begin
+        data = _read_exactly(stream, size + _BEYOND)  # the last line mostly ends there
+        digest = blake3(memoryview(data)[:size]).hexdigest()
+        size = min(size, len(data))
+        ends = _line_ends(data, size)
+        newlines = len(ends)
         skipped = before != b"\n"
-        if skipped:  # the first piece belongs to the range before
-            del lines[:1]
-        overlong: tuple[int, ...] = ()
-        if lines and cut:
-            tail, complete = _read_to_newline(stream)
-            lines[-1] = lines[-1] + tail if complete else b""
-            overlong = () if complete else (len(lines) - 1,)
-    found = _bounded(lines, overlong) if lines else Lines(lines=[])
-    return RangeLines(lines=found, newlines=newlines, before=int(skipped), digest=digest)
+        if (ends[-1] if ends else 0) < size and not (skipped and not ends):
+            data, end = _to_newline(stream, data, size)
+            ends.append(end)
+    places = np.array([0, *ends], np.int64)
+    starts, found = places[:-1], places[1:].copy()
+    if skipped:  # the first piece belongs to the range before
+        starts, found = starts[1:], found[1:]
+    overlong = np.flatnonzero(found - starts > MAX_LINE)
+    overlong = overlong[[len(data[starts[row] : found[row]].removesuffix(b"\n")) > MAX_LINE for row in overlong]]
+    found[overlong] = starts[overlong]
+    lines = Lines(lines=Cut(data, starts, found), overlong=tuple(overlong.tolist()))
+    return RangeLines(lines=lines, newlines=newlines, before=int(skipped), digest=digest)
+
+
+def _line_ends(data: bytes, size: int) -> list[int]:
+    """Return where the lines end, newline included, that end in the first ``size`` bytes."""
+    ends = []
+    end, find = 0, data.find
+    while end := find(b"\n", end, size) + 1:
+        ends.append(end)
+    return ends
 
 
 def _read_exactly(stream: io.FileIO, count: int) -> bytes:
@@ -276,19 +337,23 @@ def _read_exactly(stream: io.FileIO, count: int) -> bytes:
     return b"".join(blocks)
 
 
-def _read_to_newline(stream: io.FileIO) -> tuple[bytes, bool]:
-    """Read on to the next newline (included) or the end of the file; ``(b"", False)`` past ``MAX_LINE``."""
-    blocks: list[bytes] = []
-    held = 0
-    while block := stream.read(1 << 16):
-        piece, newline, _ = block.partition(b"\n")
-        blocks += (piece, newline)
-        held += len(piece)
-        if newline:
+def _to_newline(stream: io.FileIO, data: bytes, begin: int) -> tuple[bytes, int]:
+    """Return what was read of a stream, and more if need be, and where the line ends in it that goes on at ``begin``.
+
+    Reading ends where the line is too long to be kept.
+    """
+    end = data.find(b"\n", begin) + 1
+    if end:
+        return data, end
+    blocks = [data]
+    held = len(data) - begin
+    while held <= MAX_LINE and (block := stream.read(1 << 16)):
+        blocks.append(block)
+        held += len(block)
+        if b"\n" in block:
             break
-        if held > MAX_LINE:
-            return b"", False
-    return b"".join(blocks), held <= MAX_LINE
+    data = b"".join(blocks)
+    return data, data.find(b"\n", begin) + 1 or len(data)
 
 
 def combined_hash(digests: list[str]) -> str:

@@ -108,13 +108,23 @@ class Interner:
             self.values.clear()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Rows that a reader read together: parsed times (``timestamp[us, UTC]``), ids and an array of :data:`ROW`."""
+
+    times: pa.Array
+    uuids: pa.Array
+    rows: np.ndarray[Any, Any]
+
+
 @dataclass(slots=True)
 class BatchBuilder:
     """Accumulates records as raw columns. The lists are public on purpose: the reader's loop appends to them.
 
     ``times``, ``uuids`` and ``rows`` have one entry per row: RFC 3339 strings or integers (microseconds since 1970),
     the source's own ids, and :data:`ROW` as packed by ``pack_row``, whose indexes point into the memos of endpoints
-    (:class:`EndpointInfo`), addresses (canonical text) and meanings.
+    (:class:`EndpointInfo`), addresses (canonical text) and meanings. The rows of ``blocks`` come after all of these;
+    they have no sparse values.
     """
 
     source: str
@@ -126,12 +136,14 @@ class BatchBuilder:
     times: list[Any] = field(default_factory=list)
     uuids: list[str | None] = field(default_factory=list)
     rows: bytearray = field(default_factory=bytearray)
+    blocks: list[Block] = field(default_factory=list)
     sparse: dict[str, dict[int, Any]] = field(default_factory=dict)
     weights: dict[int, int] = field(default_factory=dict)
+    _packed: np.ndarray[Any, Any] | None = None  # what :meth:`packed` returned last
 
     def __len__(self) -> int:
         """Return how many rows wait."""
-        return len(self.times)
+        return len(self.times) + sum(len(block.rows) for block in self.blocks)
 
     def set(self, column: str, row: int, value: Any) -> None:
         """Give a sparse column a value in one row."""
@@ -140,13 +152,25 @@ class BatchBuilder:
         self.sparse[column][row] = value
 
     def packed(self) -> np.ndarray[Any, Any]:
-        """Return the packed rows as an array of :data:`ROW`."""
-        return np.frombuffer(bytes(self.rows), dtype=ROW)
+        """Return all rows as an array of :data:`ROW`."""
+        if self._packed is None or len(self._packed) != len(self):
+            first = np.frombuffer(bytes(self.rows), dtype=ROW)
+            self._packed = np.concatenate([first, *(block.rows for block in self.blocks)])
+        return self._packed
+
+    def all_times(self, parsed: pa.Array) -> pa.Array:
+        """Return the times of all rows; ``parsed`` are ``times``, parsed."""
+        return pa.concat_arrays([parsed, *(block.times for block in self.blocks)])
+
+    def all_uuids(self) -> pa.Array:
+        """Return the source's own ids of all rows."""
+        return pa.concat_arrays([pa.array(self.uuids, type=pa.string()), *(block.uuids for block in self.blocks)])
 
     def clear(self) -> None:
         """Drop the rows; keep the memos unless they grew too large."""
-        for rows in (self.times, self.uuids, self.rows, self.sparse, self.weights):
+        for rows in (self.times, self.uuids, self.rows, self.blocks, self.sparse, self.weights):
             rows.clear()
+        self._packed = None
         for memo in (self.endpoints, self.addresses, self.meanings):
             memo.trim()
 
@@ -163,14 +187,18 @@ def _taken(indexes: np.ndarray[Any, Any], values: list[Any], kind: pa.DataType) 
     return pa.array(values, type=kind).take(pa.array(indexes))
 
 
-def parse_times(times: list[Any]) -> pa.Array:
+def parse_times(times: list[Any] | pa.StringArray) -> pa.Array:
     """Return ``timestamp[us, UTC]`` from RFC 3339 strings or integer microseconds.
 
     Raises ``pa.ArrowInvalid`` when one of them is not a time; the caller then looks for the culprit.
     """
-    if times and isinstance(times[0], int):
+    if isinstance(times, pa.Array):
+        texts = times
+    elif times and isinstance(times[0], int):
         return pa.array(times, type=pa.int64()).cast(FLOWS.field("time").type)
-    exact = pc.cast(pa.array(times, type=pa.string()), pa.timestamp("ns", tz="UTC"))
+    else:
+        texts = pa.array(times, type=pa.string())
+    exact = pc.cast(texts, pa.timestamp("ns", tz="UTC"))
     return pc.cast(exact, FLOWS.field("time").type, safe=False)
 
 
@@ -249,16 +277,16 @@ def _clusters(builder: BatchBuilder, rows: np.ndarray[Any, Any], swap: np.ndarra
 def build_batch(builder: BatchBuilder, times: pa.Array | None = None) -> pa.Table:
     """Return the waiting rows as one FLOWS table (low-cardinality columns dictionary-coded) and keep the builder.
 
-    ``times`` are the builder's times if they are parsed already. Raises ``pa.ArrowInvalid`` when a time cannot be.
+    ``times`` are those of all rows if they are parsed already. Raises ``pa.ArrowInvalid`` when a time cannot be.
     """
     count = len(builder)
     meanings: list[Meaning] = builder.meanings.values
     rows = builder.packed()
     codes = rows["meaning"]
     swap = np.array([meaning.initiator == "destination" for meaning in meanings] or [False])[codes]
-    columns: dict[str, Any] = {"time": parse_times(builder.times) if times is None else times}
+    columns: dict[str, Any] = {"time": builder.all_times(parse_times(builder.times)) if times is None else times}
     columns["source"] = _dictionary(np.zeros(count, dtype=np.int32), [builder.source])
-    columns["uuid"] = pa.array(builder.uuids, type=pa.string())
+    columns["uuid"] = builder.all_uuids()
     for name in _MEANING_TEXT:
         columns[name] = _dictionary(codes, [getattr(meaning, name) for meaning in meanings])
     for name in _MEANING_INT:

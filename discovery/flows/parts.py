@@ -22,6 +22,8 @@ from discovery.flows.schema import FLOWS, PARTITION_COLUMNS
 # Measured on 1,000,000 flows: level 1 writes as fast as snappy and 25% smaller (benchmarks/README.md).
 COMPRESSION_LEVEL = 1
 MAX_OPEN_PARTS = 16
+# Columns whose values differ from row to row, and how they are written.
+_UNLIKE = {"time": "DELTA_BINARY_PACKED", "uuid": "DELTA_LENGTH_BYTE_ARRAY"}
 _FILE_SCHEMA = pa.schema([field for field in FLOWS if field.name not in PARTITION_COLUMNS])
 
 
@@ -120,7 +122,8 @@ class PartWriter:
             compression="zstd",
             compression_level=COMPRESSION_LEVEL,
             store_schema=False,
-            use_dictionary=[name for name in _FILE_SCHEMA.names if name not in ("time", "uuid")],
+            use_dictionary=[name for name in _FILE_SCHEMA.names if name not in _UNLIKE],
+            column_encoding=_UNLIKE,
             write_statistics=["time"],
         )
         return _Open(path, writer)
