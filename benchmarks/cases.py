@@ -30,6 +30,7 @@ class Scale:
     memory: tuple[int, ...] = (100_000, 1_000_000, 5_000_000)
     clients: int = 10_000_000
     lake_rows: int = 50_000_000
+    replays: tuple[tuple[int, int], ...] = ((1_000, 10_000), (1_000, 100_000), (10_000, 100_000))
     runs: int = 3
     wait: bool = True
 
@@ -39,8 +40,9 @@ def scale_of(folder: Path, *, quick: bool) -> Scale:
     if not quick:
         return Scale(folder=folder)
     return Scale(
-        folder=folder, flows=100_000, memory=(100_000,), clients=20_000, lake_rows=1_000_000, runs=1, wait=False
-    )
+        folder=folder, flows=100_000, memory=(100_000,), clients=20_000, lake_rows=1_000_000,
+        replays=((100, 1_000),), runs=1, wait=False,
+    )  # fmt: skip
 
 
 Command = Callable[[Path], Sequence[str]]
@@ -131,6 +133,28 @@ def rollup(scale: Scale) -> dict[str, Any]:
     return {"rows": scale.lake_rows, "threads": THREADS, "runs": taken, "ratios": ratios}
 
 
+def replaying(scale: Scale) -> dict[str, Any]:
+    """Take the time of replaying edges on policies, and how it grows with either."""
+    taken: dict[str, dict[str, Any]] = {}
+    for policies, edges in scale.replays:
+        if scale.wait:
+            wait_until_quiet()
+        usage, text = run(_script("replaying", str(policies), str(edges)))
+        told = json.loads(text.splitlines()[-1])
+        taken[f"{edges:,} edges on {policies:,} policies"] = {
+            "replaying_seconds": told["replaying"],
+            "microseconds_per_edge": round(told["replaying"] / edges * 1e6, 1),
+            "reading_seconds": told["reading"],
+            "rules": told["rules"],
+            "covered": told["fates"].get("covered", 0),
+            "disturbed": usage.disturbed,
+            "largest_process_mb": usage.largest_process_mb,
+        }
+    each = [one["microseconds_per_edge"] for one in taken.values()]
+    ratios = {"time per edge, largest / smallest input": {"value": round(each[-1] / max(each[0], 0.1), 2)}}
+    return {"runs": taken, "ratios": ratios}
+
+
 def readers(scale: Scale) -> dict[str, Any]:
     """Take the CPU time per line of several readers, imports not counted."""
     source, warm = (
@@ -165,7 +189,7 @@ def _first_lines(source: Path, lines: int = 1_000) -> Path:
 
 
 CASES: dict[str, Callable[[Scale], dict[str, Any]]] = {
-    "speed": speed, "memory": memory, "rollup": rollup, "readers": readers,
+    "speed": speed, "memory": memory, "rollup": rollup, "readers": readers, "replaying": replaying,
 }  # fmt: skip
 
 
