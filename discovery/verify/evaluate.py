@@ -116,6 +116,17 @@ class Evaluator:
             for step in self._governors.of(direction, version)
         )
 
+    def governing_rules(
+        self, direction: Direction, version: WorkloadVersion
+    ) -> tuple[tuple[ReadPolicy, ReadRule], ...]:
+        """Return the rules of all policies that govern a pod, or may, in the order in which they decide."""
+        return tuple(
+            (policy, rule)
+            for step in self._governors.of(direction, version)
+            for rank in step.ranks
+            for _, policy, rule in rank
+        )
+
     def allowed(self, client: End, server: End, protocol: Protocol) -> tuple[PortSet, PortSet]:
         """Return the ports (or ICMP types) on which a connection surely passes, and those on which it may."""
         probe = Probe(client=client, server=server, protocol=protocol)
