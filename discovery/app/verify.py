@@ -68,9 +68,8 @@ def verify_policies(
     sets = policy_sets(Path(path) for path in _listed(policies))
     judgement = judge_inputs(inputs, options)
     reports = [
-        report_on(one.name, one.read, judgement.platforms[one.dialect], judgement, as_enforced=not options.as_written)
-        for given_set in sets
-        for one in _split(given_set)
+        report_on(one.name, one.read, one.platform, judgement, as_enforced=not options.as_written)
+        for one in enforced_sets(sets, judgement.platforms)
     ]
     return Verification(
         reports=tuple(reports),
@@ -179,31 +178,33 @@ def _judged(evidence: Evidence, options: VerifyOptions) -> tuple[Judged, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Readable:
-    """A set of policies that was read, and the dialect that says who enforces it."""
+class Enforced:
+    """Policies that are enforced together, and where."""
 
     name: str
-    dialect: Dialect
+    platform: Platform
     read: ReadSet
 
 
-def _split(given: PolicySet) -> Iterator[_Readable]:
+def enforced_sets(sets: Iterable[PolicySet], platforms: dict[Dialect, Platform]) -> Iterator[Enforced]:
     """Yield what is enforced together: the dialect that was written, or all that a CNI enforces.
 
     Raises :class:`InputError` for a set without any policy.
     """
-    read = read_policies(given.texts)
-    if given.dialect is not None:
-        yield _Readable(name=given.dialect.value, dialect=given.dialect, read=read)
-        return
-    found = {policy.dialect for policy in read.policies}
-    if not found and not any(one.level is Level.ERROR for one in read.diagnostics):
-        raise InputError(
-            f"{next(iter(given.texts))}: no network policy is in the manifests", hint="name the folder of the policies"
-        )
-    enforcers: list[Dialect] = [one for one in (Dialect.CILIUM, Dialect.CALICO) if one in found]
-    for dialect in enforcers or [Dialect.KUBERNETES]:
-        yield _Readable(name=dialect.value, dialect=dialect, read=read)
+    for given in sets:
+        read = read_policies(given.texts)
+        if given.dialect is not None:
+            yield Enforced(name=given.dialect.value, platform=platforms[given.dialect], read=read)
+            continue
+        found = {policy.dialect for policy in read.policies}
+        if not found and not any(one.level is Level.ERROR for one in read.diagnostics):
+            raise InputError(
+                f"{next(iter(given.texts))}: no network policy is in the manifests",
+                hint="name the folder of the policies",
+            )
+        enforcers: list[Dialect] = [one for one in (Dialect.CILIUM, Dialect.CALICO) if one in found]
+        for dialect in enforcers or [Dialect.KUBERNETES]:
+            yield Enforced(name=dialect.value, platform=platforms[dialect], read=read)
 
 
 def report_on(name: str, read: ReadSet, platform: Platform, judgement: Judgement, *, as_enforced: bool) -> SetReport:

@@ -17,6 +17,7 @@ COMMANDS = {
     "verify": ("discovery.cli.verify_command", "Replay flows on policies: what would be cut, what is too wide."),
     "promote": ("discovery.cli.promote_command", "Turn monitor policies into enforcing ones, if nothing would be cut."),
     "diff": ("discovery.cli.diff_command", "Compare what two sets of policies mean, with a witness per change."),
+    "explain": ("discovery.cli.explain_command", "Say why a rule is there, or why a connection is allowed or denied."),
     "doctor": ("discovery.cli.doctor_command", "Say what an input shows and what this machine can do."),
     "completion": ("discovery.cli.completion_command", "Print the completion script for your shell."),
 }

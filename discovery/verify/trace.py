@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from discovery.model.edge import Direction
@@ -90,8 +89,3 @@ def _content(rule: ReadRule, probe: Probe) -> Truth:
     if rule.names or (probe.content & rule.content).intervals:
         return Truth.MAYBE
     return Truth.NO
-
-
-def isolating_policies(side: SideTrace) -> Iterator[str]:
-    """Yield the policies that isolate a side, once each."""
-    yield from dict.fromkeys(str(policy) for policy in side.decision.isolating)
