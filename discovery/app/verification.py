@@ -76,9 +76,26 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Openness:
+    """What is open between the workloads of the flows: ordered ``pairs`` of them, how many of these no traffic used
+    (``unseen``), how many workloads one may reach over others (``blast_mean``, ``blast_most``), and how many the world
+    may reach (``from_world``) and may reach the world (``to_world``).
+    """
+
+    workloads: int
+    pairs: int
+    unseen: int
+    blast_mean: float
+    blast_most: int
+    from_world: int
+    to_world: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetReport:
-    """What one set of policies does on one platform. ``fates`` counts edges by what becomes of them; ``usable`` says
-    that every manifest could be read, so that what is not reported is not there.
+    """What one set of policies does on one platform. ``fates`` counts edges by what becomes of them; ``before`` and
+    ``after`` say what is open without and with the policies; ``usable`` says that every manifest could be read, so that
+    what is not reported is not there.
     """
 
     name: str
@@ -88,6 +105,8 @@ class SetReport:
     findings: tuple[Finding, ...]
     diagnostics: tuple[Diagnostic, ...]
     usable: bool
+    before: Openness
+    after: Openness
 
     def count(self, code: Code) -> int:
         """Return how many findings have a code."""

@@ -5,6 +5,7 @@ SARIF: OASIS Standard "Static Analysis Results Interchange Format (SARIF) Versio
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from discovery import __version__
@@ -38,6 +39,8 @@ def _report(report: SetReport, known: frozenset[str]) -> dict[str, Any]:
         "manifests": report.policies,
         "usable": report.usable,
         "edges": report.fates,
+        "open_without": asdict(report.before),
+        "open_with": asdict(report.after),
         "findings": [_finding(finding, report.name, known) for finding in report.findings],
         "diagnostics": [_diagnostic(diagnostic) for diagnostic in report.diagnostics],
     }

@@ -151,6 +151,7 @@ def _tell_report(report: SetReport, baseline: frozenset[str] | None, *, as_writt
     click.echo(f"{report.name.capitalize():<11}{policies} on {report.platform}, {how}")
     edges = sum(report.fates.values())
     click.echo(f"Traffic    {counted(edges, 'accepted edge')}, {report.fates.get('covered', 0):,} surely allowed")
+    _tell_openness(report)
     for one in report.diagnostics[:_SHOWN]:
         click.echo(f"  ? {printable(one.subject)}: {printable(one.message)}")
     if len(report.diagnostics) > _SHOWN:
@@ -161,6 +162,21 @@ def _tell_report(report: SetReport, baseline: frozenset[str] | None, *, as_writt
             click.echo(f"\n  {counted(len(findings), 'finding')}: {EXPLANATIONS[code]} [{code}]")
             _tell_findings(findings, report.name, baseline)
     click.echo("")
+
+
+def _tell_openness(report: SetReport) -> None:
+    """Print what stays open between workloads, beside what was open without the policies."""
+    before, after = report.before, report.after
+    click.echo(
+        f"Open       {after.pairs:,} of {before.pairs:,} pairs of workloads, {after.unseen:,} of them never seen"
+    )
+    click.echo(
+        f"Spread     from one workload to {after.blast_mean:,.1f} others, at most {after.blast_most:,} "
+        f"(without the policies {before.blast_mean:,.1f})"
+    )
+    click.echo(
+        f"World      reaches {after.from_world:,} of {after.workloads:,} workloads and is reached by {after.to_world:,}"
+    )
 
 
 def _tell_findings(findings: list[Finding], name: str, baseline: frozenset[str] | None) -> None:

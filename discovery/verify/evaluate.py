@@ -116,6 +116,21 @@ class Evaluator:
             for step in self._governors.of(direction, version)
         )
 
+    def is_open(self, direction: Direction, version: WorkloadVersion) -> bool:
+        """Say whether nothing governs a side of a pod, so that everything passes there."""
+        return self._never or not (self._always or self._governors.of(direction, version))
+
+    def peers_named(self, direction: Direction, version: WorkloadVersion) -> frozenset[int] | None:
+        """Return the identities of the known versions that the rules of a side name, or None when a rule, or the lack
+        of isolation, may mean anybody.
+        """
+        named: set[int] = set()
+        for step in self._governors.of(direction, version):
+            if step.index is None or step.index.rest or step.isolated is not Truth.YES:
+                return None
+            named |= step.index.by_peer.keys()
+        return frozenset(named) if self._governors.of(direction, version) and not self._never else None
+
     def governing_rules(
         self, direction: Direction, version: WorkloadVersion
     ) -> tuple[tuple[ReadPolicy, ReadRule], ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.app.verification import CUTS, EXPLANATIONS, LEVELS, Code, Finding, SetReport, Verification
+from discovery.app.verification import CUTS, EXPLANATIONS, LEVELS, Code, Finding, Openness, SetReport, Verification
 from discovery.model.completeness import Completeness
 from discovery.model.edge import Direction
 from discovery.model.intent import Dialect
 from discovery.model.platform import default_platform
+
+OPEN = Openness(workloads=3, pairs=2, unseen=1, blast_mean=1.0, blast_most=2, from_world=1, to_world=3)
 
 
 def finding(code: Code, traffic: str = "a -> b TCP/1") -> Finding:
@@ -24,7 +26,7 @@ def verification(
     """Return a verification with one finding per code."""
     report = SetReport(
         name="cilium", platform=default_platform(Dialect.CILIUM), policies=1, fates={},
-        findings=tuple(map(finding, codes)), diagnostics=(), usable=usable,
+        findings=tuple(map(finding, codes)), diagnostics=(), usable=usable, before=OPEN, after=OPEN,
     )  # fmt: skip
     account = Completeness(events_lost=lost)
     return Verification(reports=(report,), completeness=account, allow_partial=partial, baseline=baseline)

@@ -43,6 +43,10 @@ def test_what_was_suggested_covers_what_it_was_learned_from(sample: tuple[Path, 
         assert report.usable
         assert report.diagnostics == ()
         assert set(report.fates) == {"covered", "audited-today"}
+        assert report.before.pairs == report.before.workloads * (report.before.workloads - 1)
+        assert 0 < report.after.pairs < report.before.pairs / 2
+        assert report.after.blast_mean <= report.before.blast_mean
+        assert report.after.from_world < report.before.from_world
         assert report.fates["covered"] > 100
 
 

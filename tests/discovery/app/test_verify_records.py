@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 
-from discovery.app.verification import Code, Finding, SetReport, Verification
+from discovery.app.verification import Code, Finding, Openness, SetReport, Verification
 from discovery.app.verify_records import as_record, as_sarif
 from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.intent import Dialect
 from discovery.model.platform import default_platform
+
+OPEN = Openness(workloads=3, pairs=2, unseen=1, blast_mean=1.0, blast_most=2, from_world=1, to_world=3)
 
 CUT = Finding(
     code=Code.WOULD_DENY, subject="shop/b", direction=Direction.INGRESS, traffic="shop/a -> shop/b TCP/1",
@@ -24,7 +26,7 @@ def verification(baseline: frozenset[str] | None = None) -> Verification:
     """Return a verification with two findings and a manifest that could not be read."""
     report = SetReport(
         name="cilium", platform=default_platform(Dialect.CILIUM), policies=2, fates={"covered": 1, "would-deny": 1},
-        findings=(CUT, NOWHERE), diagnostics=(BROKEN,), usable=True,
+        findings=(CUT, NOWHERE), diagnostics=(BROKEN,), usable=True, before=OPEN, after=OPEN,
     )  # fmt: skip
     return Verification(reports=(report,), completeness=Completeness(), allow_partial=False, baseline=baseline)
 
@@ -34,6 +36,7 @@ def test_the_record_holds_everything() -> None:
     record = json.loads(json.dumps(as_record(verification())))
     assert record["exit_codes"] == [3]
     (report,) = record["reports"]
+    assert (report["open_without"]["pairs"], report["open_with"]["blast_most"]) == (2, 2)
     assert (report["policies"], report["edges"]) == ("cilium", {"covered": 1, "would-deny": 1})
     assert report["findings"][0] == {
         "code": "would-deny", "level": "error", "subject": "shop/b", "direction": "ingress",
