@@ -48,7 +48,7 @@ class Notes:
 
     def reject(self, error: NotEvaluatedError) -> None:
         """Record a construct outside the subset."""
-        hint = "decisions that depend on this manifest are unknown; see docs for the constructs that are evaluated"
+        hint = "decisions that depend on this manifest are unknown; docs/semantics.md lists what is evaluated"
         self.found.append(
             Diagnostic(code=NOT_EVALUATED, level=Level.ERROR, subject=self.source, message=str(error), hint=hint)
         )
