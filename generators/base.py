@@ -64,7 +64,7 @@ Version = tuple[int, int]
 Item = TypeVar("Item")
 
 MANAGED_BY = "policy-discovery"
-PROMOTE = "run the same 'discover suggest' with --mode enforce, review and apply that file"
+PROMOTE = "'discover promote' writes the enforcing form once replaying recent flows cuts nothing; apply that file"
 
 # A range is written out, port by port, up to this many where the platform has no ranges.
 MAX_WRITTEN_OUT = 40

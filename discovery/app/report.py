@@ -247,7 +247,7 @@ def _next(suggestion: Suggestion) -> list[str]:
             "Review the YAML in a pull request; each file says what it does, how to watch it and how to promote it.",
             "Settle section 4: a longer window, an inventory, or a decision. Undecided directions stay open.",
             "Apply one dialect, the one that your cluster enforces, and watch it for a full cycle of your traffic.",
-            "Write the enforcing form with `--mode enforce`, starting with one workload.",
+            "Write the enforcing form with `discover promote`, one workload first: it refuses what would cut traffic.",
         ]
         if all(intent.isolate for intent in suggestion.learned.intents):
             del steps[1]

@@ -27,8 +27,8 @@ MONITOR = """\
 # Platform: calico 3.30.
 # Effect: changes no verdict. What it would do to ingress is reported, never enforced.
 # Watch: flows in Goldmane or Whisker whose pending_policies end in Deny while the action is Allow.
-# Promote: run the same 'discover suggest' with --mode enforce, review and apply that file (same
-#   name, tier and order), then delete this one as below.
+# Promote: 'discover promote' writes the enforcing form once replaying recent flows cuts nothing;
+#   apply that file (same name, tier and order), then delete this one as below.
 # Roll back:
 #   kubectl delete stagednetworkpolicies.projectcalico.org -n shop deployment-cart
 # Egress is left out: no accepted traffic was seen.

@@ -31,8 +31,8 @@ MONITOR = """\
 # Watch: record flows and run 'discover suggest' on them: a rule that it adds is traffic that this
 #   policy would deny:
 #   hubble observe --namespace shop --since 24h --output jsonpb > flows.jsonl
-# Promote: run the same 'discover suggest' with --mode enforce, review and apply that file; it has
-#   the same name and replaces this one.
+# Promote: 'discover promote' writes the enforcing form once replaying recent flows cuts nothing;
+#   apply that file; it has the same name and replaces this one.
 # Roll back:
 #   kubectl delete ciliumnetworkpolicies.cilium.io -n shop deployment-cart
 # Egress is left out: no accepted traffic was seen.

@@ -31,8 +31,8 @@ MONITOR = """\
 # Watch: record flows and run 'discover suggest' on them: a rule that it adds is traffic that this
 #   policy would deny. Or label one pod as a canary:
 #   kubectl label pod -n shop POD policy-discovery/enforce=true
-# Promote: run the same 'discover suggest' with --mode enforce, review and apply that file; it has
-#   the same name and replaces this one.
+# Promote: 'discover promote' writes the enforcing form once replaying recent flows cuts nothing;
+#   apply that file; it has the same name and replaces this one.
 # Roll back:
 #   kubectl label pod -n shop POD policy-discovery/enforce-
 #   kubectl delete networkpolicies.networking.k8s.io -n shop deployment-cart
@@ -151,8 +151,8 @@ STAGED = """\
 # Platform: kubernetes 1.31 (enforcer=calico).
 # Effect: changes no verdict. What it would do to ingress is reported, never enforced.
 # Watch: flows in Goldmane or Whisker whose pending_policies end in Deny while the action is Allow.
-# Promote: run the same 'discover suggest' with --mode enforce, review and apply that file (same
-#   name), then delete this one as below.
+# Promote: 'discover promote' writes the enforcing form once replaying recent flows cuts nothing;
+#   apply that file (same name), then delete this one as below.
 # Roll back:
 #   kubectl delete stagedkubernetesnetworkpolicies.projectcalico.org -n shop deployment-cart
 apiVersion: projectcalico.org/v3
