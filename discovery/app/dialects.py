@@ -17,7 +17,9 @@ from discovery.model.edge import Direction, Edge
 from discovery.model.intent import Mode, PolicyIntent
 from discovery.model.platform import Platform
 from discovery.model.workload import WorkloadRef, WorkloadVersion
-from discovery.verify.read import read_policies
+from discovery.verify.evaluate import Evaluator
+from discovery.verify.reach import Openness, left_open
+from discovery.verify.read import ReadSet, read_policies
 from discovery.verify.readback import check, covers
 from generators import render
 from generators.base import RenderRequest
@@ -42,10 +44,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """The files of one dialect, and what reading them back found."""
+    """The files of one dialect, what reading them back found, and what they leave open once enforced."""
 
     rendered: Rendered
     found: tuple[Diagnostic, ...]
+    reach: Openness
 
 
 def make(wanted: Wanted, platform: Platform, staging: Path) -> Made:
@@ -65,14 +68,17 @@ def make(wanted: Wanted, platform: Platform, staging: Path) -> Made:
     )
     texts = {artifact.path: artifact.text for artifact in rendered.artifacts}
     write_staged(staging, texts)
-    return Made(rendered=rendered, found=prove(wanted, rendered, read_staged(staging, sorted(texts))))
+    read = read_policies(read_staged(staging, sorted(texts)))
+    evaluator = Evaluator(read.policies, platform, as_enforced=True, versions=wanted.versions)
+    return Made(
+        rendered=rendered,
+        found=prove(wanted, rendered, read),
+        reach=left_open(wanted.versions, wanted.edges, evaluator),
+    )
 
 
-def prove(wanted: Wanted, rendered: Rendered, texts: Mapping[str, str]) -> tuple[Diagnostic, ...]:
-    """Read the files of one dialect (path to text) with its independent reader, and hold them against the intents and
-    the edges.
-    """
-    read = read_policies(texts)
+def prove(wanted: Wanted, rendered: Rendered, read: ReadSet) -> tuple[Diagnostic, ...]:
+    """Hold the files of one dialect, as its independent reader understands them, against the intents and the edges."""
     written = {(artifact.workload, direction) for artifact in rendered.artifacts for direction in artifact.isolates}
     asked = {(intent.workload, intent.direction) for intent in wanted.intents if intent.isolate}
     platform, versions = rendered.platform, wanted.versions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,10 +30,11 @@ from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Verdict
 from discovery.model.errors import IncompleteInputError, OptionError, ReadBackError
-from discovery.model.intent import Mode
+from discovery.model.intent import Dialect, Mode
 from discovery.model.inventory import Inventory
 from discovery.model.platform import detect_platforms
 from discovery.model.workload import WorkloadRef
+from discovery.verify.reach import Openness
 
 FULL_DAY = 86_400_000_000  # microseconds
 # Below this number of delivered edges a second process costs more than it saves.
@@ -42,11 +43,12 @@ PARALLEL_EDGES = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """What a suggestion holds, in memory and on disk."""
+    """What a suggestion holds, in memory and on disk. ``reach`` is what stays open once enforced."""
 
     folder: Path
     learned: Learned
     rendered: tuple[Rendered, ...]
+    reach: Mapping[Dialect, Openness]
     completeness: Completeness
     profile: CaptureProfile
     existing: Existing
@@ -107,8 +109,10 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
     rendered = tuple(one.rendered for one in made)
     found = (*cautions, *learned.diagnostics, *existing.diagnostics, *(d for one in rendered for d in one.diagnostics))
     suggestion = Suggestion(
-        folder=folder, learned=learned, rendered=rendered, completeness=evidence.completeness, profile=evidence.profile,
-        existing=existing, workloads=evidence.workloads, inventory=evidence.inventory, owners=owners, options=options,
+        folder=folder, learned=learned, rendered=rendered,
+        reach={one.rendered.platform.dialect: one.reach for one in made}, completeness=evidence.completeness,
+        profile=evidence.profile, existing=existing, workloads=evidence.workloads, inventory=evidence.inventory,
+        owners=owners, options=options,
         written=Written(written=(), unchanged=(), retired=()),
         diagnostics=tuple(dict.fromkeys((*found, *(d for one in made for d in one.found)))),
     )  # fmt: skip

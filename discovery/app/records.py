@@ -14,6 +14,7 @@ from discovery.learn.judge import Judged, Ruling
 from discovery.model.edge import Direction
 from discovery.model.intent import Allow, CidrPeer, EntityPeer, Origin, Peer, PolicyIntent
 from discovery.model.workload import WorkloadRef
+from discovery.verify.reach import Openness
 
 if TYPE_CHECKING:
     from discovery.app.proposal import Suggestion
@@ -140,6 +141,7 @@ def summary_json(suggestion: Suggestion) -> str:
             "inventory": None if suggestion.inventory is None else suggestion.inventory.counts(),
             "captureProfile": _profile_json(suggestion),
             "isolated": [{"workload": str(workload), **per} for workload, per in isolated(suggestion)],
+            "reach": {dialect.value: _reach_json(left) for dialect, left in suggestion.reach.items()},
             "files": {
                 one.platform.dialect.value: [artifact.path for artifact in one.artifacts] for one in suggestion.rendered
             },
@@ -157,6 +159,19 @@ def summary_json(suggestion: Suggestion) -> str:
             "notLearned": dict(sorted(Counter(one.reason.value for one in judged if one.reason).items())),
         }
     )
+
+
+def _reach_json(left: Openness) -> Mapping[str, float]:
+    """Return what stays open, as data."""
+    return {
+        "workloads": left.workloads,
+        "openPairs": left.pairs,
+        "neverUsedPairs": left.unseen,
+        "blastRadiusMean": left.blast_mean,
+        "blastRadiusMost": left.blast_most,
+        "openToWorld": left.from_world,
+        "mayReachWorld": left.to_world,
+    }
 
 
 def _excess_json(intents: Iterable[PolicyIntent]) -> Mapping[str, int]:

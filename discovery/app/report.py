@@ -19,6 +19,7 @@ from discovery.learn.system import is_system
 from discovery.model.artifact import OWNER_KEY
 from discovery.model.intent import CidrPeer, Mode, Origin, PolicyIntent
 from discovery.model.workload import WorkloadRef
+from discovery.verify.reach import all_open
 
 if TYPE_CHECKING:
     from discovery.app.proposal import Suggestion
@@ -111,10 +112,38 @@ def _summary(
         *([_index("Owners", "owners", {folder_of(name): (name or "unowned", one) for name, one in owners.items()})]
           if owners else []),
         *risk_sections(view),
+        _reach(suggestion),
         Section(title="Next", body=("\n".join(_next(suggestion)),)),
         merging(view, window.length, _commands(suggestion, view, _asked_for(suggestion, view))),
     ]  # fmt: skip
     return "\n".join(fitting("Suggested network policies", _head(suggestion), sections, MAX_LINES)) + "\n"
+
+
+def _reach(suggestion: Suggestion) -> Section:
+    """Return what stays open between workloads once the files of a dialect are enforced."""
+    used = [one.edge for one in suggestion.learned.judged if one.ruling is Ruling.LEARN]
+    before = all_open(suggestion.workloads.versions, used)
+    states = [("no policy", before)]
+    states += [
+        (f"{one.platform.dialect.value}, enforced", suggestion.reach[one.platform.dialect])
+        for one in suggestion.rendered
+        if one.artifacts
+    ]
+    rows = [
+        (
+            name, f"{one.pairs:,}", f"{one.unseen:,}", f"{one.blast_mean:,.1f}", f"{one.blast_most:,}",
+            f"{one.from_world:,}", f"{one.to_world:,}",
+        )
+        for name, one in states
+    ]  # fmt: skip
+    head = (
+        "with", "open pairs", "never used", "one spreads to", "at most", "open to the world", "may reach the world"
+    )  # fmt: skip
+    opening = (
+        f"What could reach what among {counted(before.workloads, 'workload')}: ordered pairs with any port open, and "
+        "how many workloads an intruder in one could get to, over others. Policies that are there already do not count."
+    )
+    return Section(title="Reach", body=(opening, Table(head=head, rows=tuple(rows), more="`summary.json`")))
 
 
 def _index(title: str, folder: str, views: Mapping[str, tuple[str, View]]) -> Section:

@@ -11,6 +11,7 @@ from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.platform import Platform
+from discovery.verify.reach import Openness
 
 
 class Code(StrEnum):
@@ -73,22 +74,6 @@ class Finding:
         """Return the stable id of the finding in the report of one set of policies."""
         parts = (of, self.code, self.subject, self.direction or "", self.traffic, self.source.rpartition(":")[0])
         return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Openness:
-    """What is open between the workloads of the flows: ordered ``pairs`` of them, how many of these no traffic used
-    (``unseen``), how many workloads one may reach over others (``blast_mean``, ``blast_most``), and how many the world
-    may reach (``from_world``) and may reach the world (``to_world``).
-    """
-
-    workloads: int
-    pairs: int
-    unseen: int
-    blast_mean: float
-    blast_most: int
-    from_world: int
-    to_world: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

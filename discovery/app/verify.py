@@ -14,7 +14,7 @@ from discovery.app.evidence import Evidence, gather
 from discovery.app.manifests import PolicySet, policy_sets
 from discovery.app.options import Progress, SuggestOptions, no_progress
 from discovery.app.told import gone_by, ports_by, told_by
-from discovery.app.verification import Code, Finding, Openness, SetReport, Verification
+from discovery.app.verification import Code, Finding, SetReport, Verification
 from discovery.learn.intents import Subjects, learn
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling
 from discovery.model.diagnostics import Level
@@ -27,7 +27,7 @@ from discovery.verify.decisions import Outcome, SideDecision
 from discovery.verify.ends import PeerMatcher
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.nearest import nearest
-from discovery.verify.reach import reach
+from discovery.verify.reach import all_open, left_open
 from discovery.verify.read import ReadSet, read_policies
 from discovery.verify.replay import Fate, Replayed, replay
 
@@ -225,6 +225,7 @@ def report_on(name: str, read: ReadSet, platform: Platform, judgement: Judgement
     findings += [finding for breadth in wide for finding in _of_rule(breadth)]
     for found in replay(judgement.denied, versions, evaluator, ports).edges:
         findings += _opened(found)
+    used = [one.edge for one in judgement.tried if one.counts]
     judgement.progress(f"replaying on {name}", 1, 1)
     return SetReport(
         name=name,
@@ -234,24 +235,8 @@ def report_on(name: str, read: ReadSet, platform: Platform, judgement: Judgement
         findings=tuple(sorted(findings, key=_order)),
         diagnostics=read.diagnostics,
         usable=all(one.code != "unreadable-yaml" for one in read.diagnostics),
-        before=_openness(judgement, Evaluator((), platform, versions=versions)),
-        after=_openness(judgement, evaluator),
-    )
-
-
-def _openness(judgement: Judgement, evaluator: Evaluator) -> Openness:
-    """Return what an evaluator's policies leave open between the workloads of the flows."""
-    found = reach(judgement.evidence.workloads.versions, evaluator)
-    ends = ((one.edge.client.workload, one.edge.server.workload) for one in judgement.tried if one.counts)
-    mean, most = found.blast_radius
-    return Openness(
-        workloads=len(found.workloads),
-        pairs=found.pairs,
-        unseen=found.unseen([(client, server) for client, server in ends if client is not None and server is not None]),
-        blast_mean=round(mean, 1),
-        blast_most=most,
-        from_world=len(found.from_world),
-        to_world=len(found.to_world),
+        before=all_open(versions, used),
+        after=left_open(versions, used, evaluator),
     )
 
 

@@ -11,7 +11,6 @@ from discovery.cli.common import Bars, cluster_option, input_format_option, prin
 
 if TYPE_CHECKING:
     from discovery.app.explain import ConnectionReason, RuleReason
-    from discovery.verify.trace import SideTrace
 
 _SHOWN = 30
 
@@ -118,22 +117,17 @@ def _peer(told: dict[str, Any]) -> str:
 
 
 def _tell_connection(reason: ConnectionReason) -> None:
-    """Print the trace of a connection."""
+    """Print the trace of a connection, side by side: the answer, who isolates, the rules that match first."""
     click.echo(f"{reason.policies.capitalize():<11}{reason.outcome} on {reason.platform}")
     for side in reason.sides:
-        _tell_side(side)
-
-
-def _tell_side(side: SideTrace) -> None:
-    """Print one side: the answer, who isolates, and the rules, those that match first."""
-    decision = side.decision
-    click.echo(
-        f"  {decision.direction} of {printable(side.subject)}: {decision.outcome} ({printable(decision.reason)})"
-    )
-    for policy in dict.fromkeys(map(str, decision.isolating)):
-        click.echo(f"    isolated by {printable(policy)}")
-    looks = sorted(side.looks, key=lambda look: -look.matches)
-    for look in looks[:_SHOWN]:
-        click.echo(f"    {'>' if look.matches else ' '} {printable(look)}")
-    if len(looks) > _SHOWN:
-        click.echo(f"      and {len(looks) - _SHOWN} more that do not match")
+        decision = side.decision
+        click.echo(
+            f"  {decision.direction} of {printable(side.subject)}: {decision.outcome} ({printable(decision.reason)})"
+        )
+        for policy in dict.fromkeys(map(str, decision.isolating)):
+            click.echo(f"    isolated by {printable(policy)}")
+        looks = sorted(side.looks, key=lambda look: -look.matches)
+        for look in looks[:_SHOWN]:
+            click.echo(f"    {'>' if look.matches else ' '} {printable(look)}")
+        if len(looks) > _SHOWN:
+            click.echo(f"      and {len(looks) - _SHOWN} more that do not match")

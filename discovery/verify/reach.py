@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from discovery.model.edge import Direction, Protocol
+from discovery.model.edge import Direction, Edge, Protocol
 from discovery.model.workload import Entity, WorkloadRef, WorkloadVersion
 from discovery.verify.ends import EntityEnd, PodEnd
 from discovery.verify.evaluate import Evaluator
@@ -50,6 +50,52 @@ class Reach:
             if client in place and server in place and client != server:
                 used[place[client]] |= 1 << place[server]
         return sum((open_ & ~known).bit_count() for open_, known in zip(self.direct, used, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Openness:
+    """What is open between workloads, in numbers: ordered ``pairs`` of them, how many of these no traffic used
+    (``unseen``), how many workloads one may reach over others (``blast_mean``, ``blast_most``), and how many the world
+    may reach (``from_world``) and may reach the world (``to_world``).
+    """
+
+    workloads: int
+    pairs: int
+    unseen: int
+    blast_mean: float
+    blast_most: int
+    from_world: int
+    to_world: int
+
+
+def left_open(versions: Iterable[WorkloadVersion], used: Iterable[Edge], evaluator: Evaluator) -> Openness:
+    """Return what an evaluator's policies leave open between workloads, ``used`` being the edges between them that
+    legitimate traffic took. The evaluator must have been given these very versions.
+    """
+    return _numbers(reach(versions, evaluator), used)
+
+
+def all_open(versions: Iterable[WorkloadVersion], used: Iterable[Edge]) -> Openness:
+    """Return what is open where nothing is isolated."""
+    refs = tuple(sorted({version.ref for version in versions}))
+    others = tuple(((1 << len(refs)) - 1) & ~(1 << row) for row in range(len(refs)))
+    everyone = frozenset(refs)
+    return _numbers(Reach(workloads=refs, direct=others, spread=others, from_world=everyone, to_world=everyone), used)
+
+
+def _numbers(found: Reach, used: Iterable[Edge]) -> Openness:
+    """Return a reach in numbers."""
+    ends = ((edge.client.workload, edge.server.workload) for edge in used)
+    mean, most = found.blast_radius
+    return Openness(
+        workloads=len(found.workloads),
+        pairs=found.pairs,
+        unseen=found.unseen([(client, server) for client, server in ends if client is not None and server is not None]),
+        blast_mean=round(mean, 1),
+        blast_most=most,
+        from_world=len(found.from_world),
+        to_world=len(found.to_world),
+    )
 
 
 def reach(versions: Iterable[WorkloadVersion], evaluator: Evaluator) -> Reach:

@@ -12,6 +12,7 @@ from discovery.app.proposal import Suggestion
 from discovery.learn.judge import Ruling
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.intent import Dialect
+from discovery.verify.read import read_policies
 
 
 def wanted_of(found: Suggestion) -> Wanted:
@@ -34,7 +35,7 @@ def made(sample: Suggestion, request: pytest.FixtureRequest, tmp_path_factory: p
 def errors(sample: Suggestion, made: Made, changed: dict[str, str]) -> list[Diagnostic]:
     """Return the errors of the files, some of them changed."""
     texts = {artifact.path: artifact.text for artifact in made.rendered.artifacts} | changed
-    return [one for one in prove(wanted_of(sample), made.rendered, texts) if one.level is Level.ERROR]
+    return [one for one in prove(wanted_of(sample), made.rendered, read_policies(texts)) if one.level is Level.ERROR]
 
 
 def test_what_is_made_lies_there_and_is_proven(sample: Suggestion, tmp_path: Path) -> None:

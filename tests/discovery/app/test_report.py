@@ -43,6 +43,7 @@ def test_the_sections_come_in_the_order_of_risk(sample: Suggestion) -> None:
         "4. Undecided traffic",
         "5. Not learned, on purpose",
         "6. Findings",
+        "Reach",
         "Next",
         "If this is merged now",
     ]
@@ -64,6 +65,17 @@ def test_the_roll_back_is_one_command_per_dialect_that_was_written(sample: Sugge
         assert (command in text) == bool(one.artifacts)
         assert command.endswith("-l app.kubernetes.io/managed-by=policy-discovery")
     assert "kubectl delete" not in summary_markdown(replace(sample, rendered=()))
+
+
+def test_what_stays_open_is_beside_what_was_open(sample: Suggestion) -> None:
+    """Every dialect with files has its row, and leaves no more open than no policy at all."""
+    text = summary_markdown(sample)
+    rows = re.findall(r"^\| (no policy|\w+, enforced) \| ([\d,]+) \| ([\d,]+) \| ([\d.]+) \|", text, re.MULTILINE)
+    assert [row[0] for row in rows] == ["no policy", "cilium, enforced", "calico, enforced", "kubernetes, enforced"]
+    workloads = len({version.ref for version in sample.workloads.versions})
+    assert int(rows[0][1].replace(",", "")) == workloads * (workloads - 1)
+    assert all(int(row[1].replace(",", "")) < workloads * (workloads - 1) for row in rows[1:])
+    assert "enforced |" not in summary_markdown(replace(sample, rendered=()))
 
 
 def test_the_mode_is_said_at_the_top(sample: Suggestion) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
-from discovery.app.verification import Code, Finding, Openness, SetReport, Verification
+from discovery.app.verification import Code, Finding, SetReport, Verification
 from discovery.app.verify_records import as_record, as_sarif
 from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.intent import Dialect
 from discovery.model.platform import default_platform
+from discovery.verify.reach import Openness
 
 OPEN = Openness(workloads=3, pairs=2, unseen=1, blast_mean=1.0, blast_most=2, from_world=1, to_world=3)
 

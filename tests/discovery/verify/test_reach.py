@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from discovery.model.edge import Protocol
 from discovery.verify.ends import PodEnd
 from discovery.verify.evaluate import Evaluator
-from discovery.verify.reach import Reach, reach
+from discovery.verify.reach import Openness, Reach, all_open, left_open, reach
 from discovery.verify.read import read_policies
+from tests.discovery.learn.builders import edge, outside
 from tests.discovery.verify.builders import platform, version
 
 VERSIONS = tuple(version(name) for name in "abcd")
@@ -61,6 +62,17 @@ def test_what_was_never_seen_is_counted() -> None:
     assert found.pairs == 2
     assert found.unseen([(REF["a"], REF["b"]), (REF["a"], REF["a"])]) == 1
     assert found.unseen([(REF["a"], REF["b"]), (REF["c"], REF["b"])]) == 0
+
+
+def test_numbers_tell_what_is_open_and_what_of_it_was_never_used() -> None:
+    """With policies and without any; an edge of nobody known counts for nothing."""
+    used = [edge("a", "b"), edge("b", outside("203.0.113.7"))]
+    read = read_policies({"0.yaml": HEAD + ingress("a"), "1.yaml": HEAD + ingress("b", "a", "c")})
+    assert left_open(VERSIONS, used, Evaluator(read.policies, ON, versions=VERSIONS)) == Openness(
+        workloads=4, pairs=8, unseen=7, blast_mean=2.2, blast_most=3, from_world=2, to_world=4
+    )
+    assert left_open(VERSIONS, used, Evaluator((), ON, versions=VERSIONS)) == all_open(VERSIONS, used)
+    assert all_open(VERSIONS, used).unseen == 11
 
 
 SELECTORS = st.sampled_from(["{}", "{matchLabels: {app: a}}", "{matchLabels: {app: b}}", "{matchLabels: {app: z}}"])
