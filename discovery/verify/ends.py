@@ -118,15 +118,18 @@ class PeerMatcher:
     def _pod(self, match: PodMatch, end: End, subject: WorkloadVersion) -> Truth:
         """Say whether a pod selector covers the other end. Selectors reach other clusters only in a Cilium mesh."""
         cilium = self._enforcer is Dialect.CILIUM
+        local = self._platform.dialect is Dialect.CILIUM and self._platform.local_by_default
         if isinstance(end, PodEnd):
             truth = match.selects(end.version)
             if match.cluster is None and end.version.ref.cluster != subject.ref.cluster and truth is not Truth.NO:
-                local = self._platform.dialect is Dialect.CILIUM and self._platform.local_by_default
                 return Truth.MAYBE if cilium and not local else Truth.NO
             return truth
         # Cilium's special identities for pods carry no labels; elsewhere they are pods like others.
         special = isinstance(end, EntityEnd) and end.entity not in (*_NODES, Entity.WORLD)
-        return Truth.MAYBE if special and not cilium else Truth.NO
+        # There, what has no labels of a namespace lacks any: unless selectors are bound to the cluster (1.19), one that
+        # only refuses labels means nodes and the outside as well.
+        refused = self._platform.dialect is Dialect.CILIUM and not local and match.only_refuses
+        return Truth.MAYBE if refused or (special and not cilium) else Truth.NO
 
     def _cidr(self, match: CidrMatch, end: End) -> Truth:
         """Say whether prefixes cover the other end: Cilium means the outside alone, the API text leaves pods open."""
