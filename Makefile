@@ -74,7 +74,14 @@ $(ORACLES)/nca/.made: | $(BIN)/python
 	@$(ORACLES)/nca/bin/python -m pip --disable-pip-version-check --quiet install network-config-analyzer==2.1.0
 	@touch $@
 
-oracles: $(ORACLES)/nca/.made ## install the oracles of tests/oracles
+$(ORACLES)/cilium: $(wildcard tests/oracles/cilium/*.go) tests/oracles/cilium/go.mod tests/oracles/cilium/go.sum
+	@echo 'building the oracle of Cilium (some minutes the first time) ...'
+	@mkdir -p $(ORACLES)
+	@cd tests/oracles/cilium && go build -o $(abspath $(ORACLES))/cilium .
+
+oracles: $(ORACLES)/nca/.made ## install and build the oracles of tests/oracles (Go only where it is there)
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory $(ORACLES)/cilium; \
+	  else echo 'go is not installed: no oracle of Cilium'; fi
 
 cover: $(VENV)/.dev ## run the suite and show uncovered lines
 	$(BIN)/python -m pytest -n $(JOBS) --cov

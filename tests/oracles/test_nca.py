@@ -115,7 +115,7 @@ def theirs(oracle: Oracle, world: World, policies: list[Manifest], protocols: tu
     return found
 
 
-@cases(60)
+@cases(40)
 @given(world=worlds(), policies=policy_sets(LIMITS))
 def test_kubernetes_policies(nca: Oracle, world: World, policies: list[Manifest]) -> None:
     """The ports of every protocol between all pods, and with addresses outside, are those of the analyzer."""
@@ -125,7 +125,7 @@ def test_kubernetes_policies(nca: Oracle, world: World, policies: list[Manifest]
     assert not differences(found, expected)
 
 
-@cases(60)
+@cases(40)
 @given(world=worlds(), policies=calico.policy_sets(), beside=policy_sets(CALICO_LIMITS, most=2), mixed=st.booleans())
 def test_calico_policies(
     nca: Oracle, world: World, policies: list[Manifest], beside: list[Manifest], mixed: bool
@@ -139,7 +139,7 @@ def test_calico_policies(
     assert not differences(found, expected)
 
 
-@cases(30)
+@cases(20)
 @given(world=worlds(), policies=calico.policy_sets(sets=True), sets=calico.network_sets())
 def test_calico_network_sets(nca: Oracle, world: World, policies: list[Manifest], sets: list[Manifest]) -> None:
     """Selectors of peers also mean the addresses of network sets with such labels."""

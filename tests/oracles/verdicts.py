@@ -44,20 +44,30 @@ def ours(
     others: Mapping[str, End] | None = None,
 ) -> Table:
     """Return what our evaluator allows. Everything must be read, and nothing may stay unknown."""
+    sure, may = bounds(world, policies, on, protocols, others)
+    assert sure == may, differences(sure, may)
+    return sure
+
+
+def bounds(
+    world: World,
+    policies: list[Manifest],
+    on: str,
+    protocols: Iterable[Protocol],
+    others: Mapping[str, End] | None = None,
+) -> tuple[Table, Table]:
+    """Return what our evaluator surely allows, and what it may allow. Everything must be read."""
     read = read_policies({"policies.yaml": text(policies)})
     assert read.ok, read.diagnostics
     evaluator = Evaluator(read.policies, platform(on), tiers=read.tiers)
     kinds = tuple(protocols)
-    found: Table = {}
+    surely: Table = {}
+    perhaps: Table = {}
     for (source, client), (target, server) in pairs(world, others):
-        contents: Contents = {}
-        for protocol in kinds:
-            sure, may = evaluator.allowed(client, server, protocol)
-            all_ = whole(protocol)
-            assert sure & all_ == may & all_, (source, target, protocol, sure, may)
-            contents[protocol] = sure & all_
-        found[source, target] = contents
-    return found
+        answers = {protocol: evaluator.allowed(client, server, protocol) for protocol in kinds}
+        surely[source, target] = {protocol: sure & whole(protocol) for protocol, (sure, _) in answers.items()}
+        perhaps[source, target] = {protocol: may & whole(protocol) for protocol, (_, may) in answers.items()}
+    return surely, perhaps
 
 
 def differences(found: Table, expected: Table) -> dict[str, str]:
