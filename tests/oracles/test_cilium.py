@@ -21,6 +21,9 @@ from discovery.model.edge import Protocol
 from discovery.model.ports import PortSet
 from discovery.model.workload import Entity
 from discovery.verify.ends import EntityEnd
+from discovery.verify.evaluate import Evaluator
+from discovery.verify.read import read_policies
+from tests.discovery.verify.builders import platform
 from tests.oracles import cilium_policies
 from tests.oracles.process import BUILT, Oracle, cases, running
 from tests.oracles.strategies import OUTSIDE, PLAIN, PORT_NUMBERS, Limits, Manifest, World, policy_sets, text, worlds
@@ -168,3 +171,33 @@ def test_the_reserved_label_of_the_outside(engine: Oracle, both: bool) -> None:
     pair = ("1.1.1.1", "shop/p")
     assert not sure[pair][Protocol.TCP].intervals
     assert may[pair][Protocol.TCP].intervals
+
+
+EMPTY_DENY: Manifest = {"ingress": [{"fromEntities": ["all"]}], "ingressDeny": [{}]}
+EVERY_PORT: Manifest = {"ingress": [{"toPorts": [{"ports": [{"port": "0", "protocol": "ANY"}]}]}]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "passing"),
+    [
+        (EMPTY_DENY, PROTOCOLS),
+        (EVERY_PORT, (Protocol.TCP, Protocol.UDP, Protocol.SCTP)),
+    ],
+)
+def test_what_our_reader_leaves_open(engine: Oracle, spec: Manifest, passing: tuple[Protocol, ...]) -> None:
+    """No reference tells what an empty deny denies, nor port 0 of any protocol: the engine takes them for nobody, and
+    for all ports but not ICMP. We say that the manifest is not evaluated, and that what the engine does is possible.
+    """
+    meta = {"name": "p", "namespace": "shop"}
+    spec = {"endpointSelector": {}, **spec}
+    policy = {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": meta, "spec": spec}
+    contents = theirs(engine, PLAIN, [policy])["pay/p", "shop/p"]
+    assert tuple(one for one in PROTOCOLS if contents[one].intervals) == passing
+    read = read_policies({"policies.yaml": text([policy])})
+    assert [found.code for found in read.diagnostics] == ["not-evaluated"]
+    evaluator = Evaluator(read.policies, platform(CILIUM))
+    ends = PLAIN.ends()
+    for protocol in PROTOCOLS:
+        sure, may = evaluator.allowed(ends["pay/p"], ends["shop/p"], protocol)
+        assert sure & contents[protocol] == sure & NUMBERS[protocol]
+        assert may & contents[protocol] == contents[protocol]
