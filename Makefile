@@ -9,7 +9,7 @@ JOBS   ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv fmt lint type imports docs test cover golden demo bench clean
+.PHONY: help venv fmt lint type imports docs test oracles cover golden demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,24 @@ docs: $(VENV)/.dev ## check that the documents say what the code does
 
 test: $(VENV)/.dev ## run the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# Independent implementations that tests/oracles compares with; a test whose oracle is absent skips, and says so.
+ORACLES := build/oracles
+
+$(ORACLES)/nca/.made: | $(BIN)/python
+	@echo 'installing network-config-analyzer into $(ORACLES)/nca ...'
+	@$(PYTHON) -m venv $(ORACLES)/nca
+	@$(ORACLES)/nca/bin/python -m pip --disable-pip-version-check --quiet install network-config-analyzer==2.1.0
+	@touch $@
+
+$(ORACLES)/cilium: $(wildcard tests/oracles/cilium/*.go) tests/oracles/cilium/go.mod tests/oracles/cilium/go.sum
+	@echo 'building the oracle of Cilium (some minutes the first time) ...'
+	@mkdir -p $(ORACLES)
+	@cd tests/oracles/cilium && go build -o $(abspath $(ORACLES))/cilium .
+
+oracles: $(ORACLES)/nca/.made ## install and build the oracles of tests/oracles (Go only where it is there)
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory $(ORACLES)/cilium; \
+	  else echo 'go is not installed: no oracle of Cilium'; fi
 
 cover: $(VENV)/.dev ## run the suite and show uncovered lines
 	$(BIN)/python -m pytest -n $(JOBS) --cov

@@ -34,6 +34,18 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(message)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many random cases were held against independent implementations, and how many of those were absent."""
+    stats = terminalreporter.stats
+    reports = [one for outcome in ("passed", "failed", "skipped") for one in stats.get(outcome, ())]
+    asked = [one for one in reports if one.nodeid.startswith("tests/oracles/test_") and one.when != "teardown"]
+    if asked:
+        cases = sum(value for one in asked for name, value in one.user_properties if name == "oracle cases")
+        skipped = sum(one.skipped for one in asked)
+        seed = os.environ.get("ORACLE_SEED", "0")
+        terminalreporter.write_line(f"oracles: {cases} cases compared (ORACLE_SEED={seed}), {skipped} tests skipped")
+
+
 @pytest.fixture(scope="session")
 def update_golden(pytestconfig: pytest.Config) -> bool:
     """Say whether this run rewrites expected outputs instead of comparing with them."""

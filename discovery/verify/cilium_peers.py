@@ -33,6 +33,7 @@ from discovery.verify.fields import (
 )
 from discovery.verify.nets import Network, cidr_match, parse_prefix, parse_target, subtract
 from discovery.verify.rules import (
+    AllMatch,
     AnyMatch,
     EntityMatch,
     LocalMatch,
@@ -76,6 +77,7 @@ _UNCLEAR = {
 }
 _NAME = re.compile(r"[-a-z0-9_.]{1,255}")
 _PATTERN = re.compile(r"[-a-z0-9_.*]{1,255}")
+_ONE_FAMILY = UnclearMatch(what="whether the cluster has one address family")
 _CLUSTER_ENTITIES = tuple(EntityMatch(entity=entity) for entity in Entity if entity is not Entity.WORLD)
 
 
@@ -106,7 +108,9 @@ def read_selector(selector: Any, where: str, namespace: str | None) -> PeerMatch
         (operator,) = {operator for _, operator, _ in wanted} if len(wanted) == 1 else (None,)
         if operator not in (Operator.IN, Operator.HAS) or reserved[0] not in list(Entity):
             raise NotEvaluatedError(where, f"reserved label {shown(reserved[0])} is not evaluated like this")
-        return EntityMatch(entity=Entity(reserved[0]))
+        match = EntityMatch(entity=Entity(reserved[0]))
+        # With both address families the outside has other labels (world-ipv4, world-ipv6), which this one is not.
+        return AllMatch(parts=(match, _ONE_FAMILY)) if match.entity is Entity.WORLD else match
     return read_pods(selector, where, namespace)
 
 

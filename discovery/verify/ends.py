@@ -118,11 +118,15 @@ class PeerMatcher:
     def _pod(self, match: PodMatch, end: End, subject: WorkloadVersion) -> Truth:
         """Say whether a pod selector covers the other end. Selectors reach other clusters only in a Cilium mesh."""
         cilium = self._enforcer is Dialect.CILIUM
+        local = self._platform.dialect is Dialect.CILIUM and self._platform.local_by_default
         if isinstance(end, PodEnd):
             return self.in_reach(match, end.version, subject, match.selects(end.version))
         # Cilium's special identities for pods carry no labels; elsewhere they are pods like others.
         special = isinstance(end, EntityEnd) and end.entity not in (*_NODES, Entity.WORLD)
-        return Truth.MAYBE if special and not cilium else Truth.NO
+        # There, what has no labels of a namespace lacks any: unless selectors are bound to the cluster (1.19), one that
+        # only refuses labels means nodes and the outside as well.
+        refused = self._platform.dialect is Dialect.CILIUM and not local and match.only_refuses
+        return Truth.MAYBE if refused or (special and not cilium) else Truth.NO
 
     def in_reach(self, match: PodMatch, version: WorkloadVersion, subject: WorkloadVersion, selected: Truth) -> Truth:
         """Say whether a selector of a rule of ``subject`` reaches a version that it selects: pods of other clusters

@@ -13,7 +13,7 @@ from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect
 from discovery.model.ports import PortSet
 from discovery.model.workload import VOLATILE_KEYS, Entity, Labels, WorkloadVersion
-from discovery.verify.conditions import Condition, holds
+from discovery.verify.conditions import Condition, Operator, Requirement, Scope, holds
 from discovery.verify.truth import Truth, every, known
 
 ALL_ICMP_TYPES = tuple(range(256))
@@ -56,6 +56,18 @@ class PodMatch:
     service_account: str | None = None
     namespace_labels: Labels = NO_LABELS
     where: tuple[Condition, ...] = ()
+
+    @property
+    def only_refuses(self) -> bool:
+        """Say whether labels must be missing or different, those of the namespace among them, and nothing be there."""
+        wanted = self.cluster or self.namespace or self.labels.pairs or self.service_account
+        if wanted or self.namespace_labels.pairs or not self.where:
+            return False
+        parts = [one for one in self.where if isinstance(one, Requirement)]
+        refusing = len(parts) == len(self.where) and all(
+            one.operator in (Operator.NOT_IN, Operator.LACKS) for one in parts
+        )
+        return refusing and any(one.scope is Scope.NAMESPACE for one in parts)
 
     def matches(self, version: WorkloadVersion) -> bool:
         """Say whether a workload version is surely selected (an unknown service account is not a match)."""

@@ -8,12 +8,12 @@ from discovery.model.workload import Entity, Labels
 from discovery.verify.cilium_peers import read_peers, read_pods, read_selector
 from discovery.verify.conditions import ACCOUNT_NAME, NAMESPACE_NAME, Operator, Requirement, Scope
 from discovery.verify.context import NO_CONTEXT, CidrGroup, Context
-from discovery.verify.ends import End, EntityEnd, PeerMatcher, PodEnd
+from discovery.verify.ends import AddressEnd, End, EntityEnd, PeerMatcher, PodEnd
 from discovery.verify.fields import NotEvaluatedError
 from discovery.verify.nets import parse_prefix
 from discovery.verify.rules import AnyMatch, CidrMatch, EntityMatch, NameMatch, PeerMatch, PodMatch, UnclearMatch
 from discovery.verify.truth import Truth
-from tests.discovery.verify.builders import platform, version
+from tests.discovery.verify.builders import platform, pod, version
 
 NAMESPACE = "k8s:io.kubernetes.pod.namespace"
 CLUSTER = "k8s:io.cilium.k8s.policy.cluster"
@@ -136,7 +136,7 @@ def test_expressions_on_one_key_are_joined() -> None:
     assert truths == [Truth.YES, Truth.NO, Truth.NO, Truth.NO]
 
 
-@pytest.mark.parametrize("entity", list(Entity))
+@pytest.mark.parametrize("entity", sorted(set(Entity) - {Entity.WORLD}))
 @pytest.mark.parametrize("form", ["label", "expression", "in"])
 def test_reserved_labels_are_entities(entity: Entity, form: str) -> None:
     """A selector of a reserved label means that entity, in no namespace."""
@@ -147,6 +147,18 @@ def test_reserved_labels_are_entities(entity: Entity, form: str) -> None:
         "in": {"matchExpressions": [{"key": key, "operator": "In", "values": [""]}]},
     }
     assert read_selector(forms[form], "w", "shop") == EntityMatch(entity=entity)
+
+
+def test_the_reserved_label_of_the_outside_may_mean_it() -> None:
+    """In a cluster of both address families the outside has the labels world-ipv4 and world-ipv6, not world; the entity
+    stands for all three. Never does the label mean a pod.
+    """
+    match = read_selector({"matchLabels": {"reserved:world": ""}}, "w", "shop")
+    covers = PeerMatcher(platform("cilium=1.19")).covers
+    subject = version("p")
+    assert covers(match, AddressEnd(address="192.0.2.1"), subject) is Truth.MAYBE
+    assert covers(match, pod("p"), subject) is Truth.NO
+    assert covers(match, EntityEnd(entity=Entity.HOST), subject) is Truth.NO
 
 
 @pytest.mark.parametrize(

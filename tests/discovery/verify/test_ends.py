@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from discovery.model.workload import Entity, Labels
+from discovery.verify.conditions import Operator, Requirement, Scope
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PeerMatcher
 from discovery.verify.rules import (
     AllMatch,
@@ -100,3 +101,24 @@ def test_networks_of_cluster_policies_mean_pods_too() -> None:
         matcher = PeerMatcher(platform(spec))
         assert matcher.covers(CidrMatch(prefixes=NET.prefixes, inside=True), near, SUBJECT) is YES
         assert matcher.covers(NET, near, SUBJECT) is not YES
+
+
+@pytest.mark.parametrize("end", [OUTSIDE, NODE, WORLD])
+@pytest.mark.parametrize(
+    ("on", "answer"),
+    [
+        ("cilium=1.18", MAYBE),
+        ("cilium=1.19;policy-default-local-cluster=false", MAYBE),
+        ("cilium=1.19", NO),
+        ("calico=3.30", NO),
+        ("kubernetes=1.31;enforcer=cilium", NO),
+    ],
+)
+def test_selectors_that_only_refuse_labels_of_namespaces(on: str, answer: Truth, end: End) -> None:
+    """On Cilium nodes and the outside have no labels of a namespace, so they lack what such a selector refuses; one
+    that is bound to the cluster, as since 1.19, means pods alone.
+    """
+    lacks = Requirement(scope=Scope.NAMESPACE, key="team", operator=Operator.LACKS)
+    covers = PeerMatcher(platform(on)).covers
+    assert covers(PodMatch(where=(lacks,)), end, SUBJECT) is answer
+    assert covers(PodMatch(labels=Labels.of({"app": "web"}), where=(lacks,)), end, SUBJECT) is NO

@@ -5,6 +5,7 @@ from __future__ import annotations
 from discovery.model.edge import Protocol
 from discovery.model.ports import PortSet
 from discovery.model.workload import Labels
+from discovery.verify.conditions import Neither, Operator, Requirement, Scope
 from discovery.verify.rules import ALL_ICMP_TYPES, AnyMatch, PodMatch, all_icmp, all_ports, rules_for, split_opt_in
 from tests.discovery.verify.builders import version
 
@@ -53,3 +54,18 @@ def test_split_opt_in_takes_only_the_exact_pair() -> None:
     other = Labels.of({"policy-discovery/enforce": "no"})
     assert split_opt_in(asked) == (Labels.of({"app": "web"}), True)
     assert split_opt_in(other) == (other, False)
+
+
+def test_a_match_that_only_refuses() -> None:
+    """It asks for no label, and refuses one of the namespace at least."""
+    team = Requirement(scope=Scope.NAMESPACE, key="team", operator=Operator.NOT_IN, values=("red",))
+    app = Requirement(scope=Scope.POD, key="app", operator=Operator.LACKS)
+    tier = Requirement(scope=Scope.POD, key="tier", operator=Operator.HAS)
+    assert PodMatch(where=(team,)).only_refuses
+    assert PodMatch(where=(team, app)).only_refuses
+    assert not PodMatch(where=(app,)).only_refuses
+    assert not PodMatch(where=(team, tier)).only_refuses
+    assert not PodMatch(where=(Neither(part=tier), team)).only_refuses
+    assert not PodMatch(namespace="shop", where=(team,)).only_refuses
+    assert not PodMatch(namespace_labels=Labels.of({"zone": "z1"}), where=(team,)).only_refuses
+    assert not PodMatch().only_refuses
