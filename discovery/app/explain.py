@@ -17,6 +17,7 @@ from discovery.app.verify import VerifyOptions, enforced_sets, judge_inputs
 from discovery.model.edge import Endpoint, Protocol
 from discovery.model.errors import InputError, OptionError
 from discovery.model.platform import Platform
+from discovery.model.ports import MAX_PORT
 from discovery.model.workload import EndpointKind, Entity
 from discovery.verify.decisions import Outcome, Probe
 from discovery.verify.ends import End, PeerMatcher
@@ -59,7 +60,10 @@ def explain_rule(policies: str | Path, identifier: str) -> RuleReason:
     """
     folder = Path(policies)
     for path in sorted((folder / "evidence").glob("*.json")):
-        found = _rule(json.loads(path.read_bytes()), identifier)
+        try:
+            found = _rule(json.loads(path.read_bytes()), identifier)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise InputError(f"{path} is no evidence file", hint="write it anew with discover suggest") from error
         if found is not None:
             who, direction, rule = found
             places = tuple(_places(folder, identifier))
@@ -114,7 +118,12 @@ def explain_connection(
     judgement = judge_inputs(inputs, options)
     ends = Ends(judgement.evidence.workloads.versions, ports_by(judgement.evidence))
     client, server = (_ends(match[side], judgement.evidence, ends) for side in ("client", "server"))
-    number = int(match["port"] or match["type"])
+    number = int(match["port"] or match["type"] or -1)
+    if number > (MAX_PORT if protocol.has_ports else 255) or (match["port"] is None) is protocol.has_ports:
+        raise OptionError(
+            f"{what!r}: {protocol.value} has {'ports up to 65535' if protocol.has_ports else 'types up to 255'}",
+            hint="write 'TCP/443' or 'ICMP type 8'",
+        )
     reasons = []
     for one in enforced_sets(policy_sets([Path(policies)]), judgement.platforms):
         evaluator = Evaluator(one.read.policies, one.platform, as_enforced=not options.as_written, tiers=one.read.tiers)

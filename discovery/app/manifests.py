@@ -58,15 +58,18 @@ def policy_sets(given: Iterable[Path]) -> tuple[PolicySet, ...]:
 
 
 def _written(folder: Path) -> list[str]:
-    """Return the manifests that ``suggest`` wrote into a folder and that are still there; none if it wrote none."""
+    """Return the manifests of the dialects in a folder that ``suggest`` wrote, what was added to them since among them;
+    none if it wrote none.
+    """
     try:
         told = json.loads((folder / _OURS).read_bytes())
     except (OSError, ValueError):
         return []
     if not isinstance(told, dict) or told.get("tool") != "policy-discovery" or not isinstance(told.get("files"), dict):
         return []
-    names = [name for name in told["files"] if name.partition("/")[0] in list(Dialect) and ".." not in name.split("/")]
-    return sorted(name for name in names if (folder / name).is_file())
+    dialects = {name.partition("/")[0] for name in told["files"]} & set(Dialect)
+    found = (path for dialect in dialects for path in (folder / dialect).rglob("*"))
+    return sorted(str(path.relative_to(folder)) for path in found if path.is_file() and path.suffix.lower() in SUFFIXES)
 
 
 def _content(path: Path) -> bytes:

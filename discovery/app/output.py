@@ -95,6 +95,9 @@ def publish(folder: Path, staging: Path, names: list[str], *, retire: bool = Tru
     A file of ours that somebody edited since is kept, not retired: the manifest's digest no longer fits.
     """
     before = _previous(folder)
+    for name in names:
+        if name not in before and (folder / name).exists():
+            _refuse_foreign(folder / name, staging, name)
     digests: dict[str, str] = {}
     written: list[str] = []
     unchanged: list[str] = []
@@ -115,6 +118,16 @@ def publish(folder: Path, staging: Path, names: list[str], *, retire: bool = Tru
     (staging / MANIFEST).replace(folder / MANIFEST)
     shutil.rmtree(staging, ignore_errors=True)
     return Written(written=tuple(written), unchanged=tuple(unchanged), retired=tuple(retired))
+
+
+def _refuse_foreign(path: Path, staging: Path, name: str) -> None:
+    """Raise :class:`OptionError` for a file in the way that says something else and that no earlier run wrote."""
+    if not path.is_file() or path.read_bytes() != (staging / name).read_bytes():
+        shutil.rmtree(staging, ignore_errors=True)
+        raise OptionError(
+            f"{path} was not written by this tool, and would be replaced",
+            hint="nothing was published: move it away, or give another output folder",
+        )
 
 
 def _retire(path: Path, digest: str) -> bool:

@@ -9,8 +9,9 @@ from pathlib import Path
 from discovery.app.manifests import policy_sets
 from discovery.app.output import Written, publish, stage, write_staged
 from discovery.app.promotion import Step, check_steps, in_force, open_before, open_consequence, path_of, plan_steps
+from discovery.app.told import ports_by
 from discovery.app.verification import CUTS, EXIT_CUT, EXIT_FAILED, EXIT_INCOMPLETE, SetReport
-from discovery.app.verify import Judgement, VerifyOptions, judge_inputs, report_on
+from discovery.app.verify import Judgement, VerifyOptions, gaps, judge_inputs, report_on
 from discovery.model.edge import Edge
 from discovery.model.errors import InputError, OptionError, ReadBackError
 from discovery.model.intent import Dialect
@@ -40,11 +41,13 @@ class PromoteOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
     """The plan of a promotion and whether it was let through. ``report`` is the replay with everything that is promoted
-    in force; ``cut`` are edges that a step on the way would cut; ``old`` are edges that may be open connections.
+    in force; ``gaps`` say why the inputs prove nothing; ``cut`` are edges that a step on the way would cut;
+    ``old`` are edges that may be open connections.
     """
 
     report: SetReport
     steps: tuple[Step, ...]
+    gaps: tuple[str, ...]
     cut: tuple[tuple[Step, Replayed], ...]
     old: tuple[Edge, ...]
     consequence: str
@@ -55,7 +58,7 @@ class Promotion:
     def exit_codes(self) -> tuple[int, ...]:
         """Return all exit codes that apply, the one that wins first; none means that promotion is let through."""
         codes = [] if self.report.usable else [EXIT_FAILED]
-        codes += [] if self.complete else [EXIT_INCOMPLETE]
+        codes += [] if self.complete and not self.gaps else [EXIT_INCOMPLETE]
         refused = self.cut or any(finding.code in CUTS for finding in self.report.findings)
         return (*codes, EXIT_CUT) if refused else tuple(codes)
 
@@ -69,6 +72,11 @@ def promote_policies(
     which are meant or none is, and :class:`ReadBackError` when what was written does not mean what was promoted.
     """
     root = Path(policies)
+    if root.resolve() == Path(output).resolve():
+        raise OptionError(
+            "the enforcing forms may not replace the monitor forms, which the roll-back needs",
+            hint="give another folder with -o",
+        )
     dialect, texts = _chosen(root, options)
     judgement = judge_inputs(inputs, options.verify)
     platform = judgement.platforms[dialect]
@@ -83,7 +91,8 @@ def promote_policies(
     done = Promotion(
         report=report,
         steps=steps,
-        cut=check_steps(steps, read.policies, edges, versions, platform, read.tiers),
+        gaps=() if options.verify.allow_partial else (*gaps(judgement), *_unproven(steps, read)),
+        cut=check_steps(steps, read, edges, versions, platform, ports_by(judgement.evidence)),
         old=open_before(edges, steps),
         consequence=open_consequence(platform),
         complete=judgement.evidence.completeness.complete or options.verify.allow_partial,
@@ -115,12 +124,26 @@ def _chosen(root: Path, options: PromoteOptions) -> tuple[Dialect, dict[str, byt
     return found, sets[found]
 
 
+def _unproven(steps: tuple[Step, ...], read: ReadSet) -> tuple[str, ...]:
+    """Return which policies the flows prove nothing about, since they show none of their workloads."""
+    named = {path_of(policy): str(policy) for policy in read.policies}
+    return tuple(
+        f"no traffic of a workload of {', '.join(named[path] for path in step.paths)} is in it"
+        for step in steps
+        if not step.records
+    )
+
+
 def _selected(read: ReadSet, judgement: Judgement, options: PromoteOptions) -> tuple[ReadPolicy, ...]:
     """Return the policies to promote. Raises :class:`OptionError` when there is none."""
     refs = {str(ref) for ref in judgement.evidence.workloads.ref_of.values()}
     unknown = sorted(set(options.workloads) - refs)
     if unknown:
         raise OptionError(f"workload {unknown[0]!r} is not in the flows", hint="write it as namespace/name")
+    known = {policy.namespace for policy in read.policies}
+    for namespace in options.namespaces:
+        if namespace not in known:
+            raise OptionError(f"no policy is of namespace {namespace!r}", hint="see the folders of the policies")
     versions = judgement.evidence.workloads.versions
 
     def wanted(policy: ReadPolicy) -> bool:

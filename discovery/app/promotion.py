@@ -4,17 +4,19 @@ that are open already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from discovery.model.edge import Edge, EvidenceClass, Protocol
 from discovery.model.intent import Dialect
+from discovery.model.inventory import NamedPort
 from discovery.model.platform import Platform
 from discovery.model.workload import WorkloadRef, WorkloadVersion
 from discovery.verify.ends import enforcer_of
 from discovery.verify.evaluate import Evaluator
+from discovery.verify.read import ReadSet
 from discovery.verify.replay import Fate, Replayed, replay
-from discovery.verify.rules import ReadPolicy, Tier
+from discovery.verify.rules import ReadPolicy
 from discovery.verify.truth import Truth
 
 # What applying a policy does to a connection that is open already, by who enforces.
@@ -89,11 +91,11 @@ def _joined(by_path: dict[str, set[WorkloadRef]]) -> Iterator[tuple[set[str], se
 
 def check_steps(
     steps: tuple[Step, ...],
-    policies: tuple[ReadPolicy, ...],
+    read: ReadSet,
     edges: tuple[Edge, ...],
     versions: tuple[WorkloadVersion, ...],
     platform: Platform,
-    tiers: tuple[Tier, ...],
+    ports: Mapping[WorkloadRef, tuple[NamedPort, ...]],
 ) -> tuple[tuple[Step, Replayed], ...]:
     """Return the edges that would not surely pass after a step: all steps up to it enforced, the others as they are
     written. Each step is tried on the edges of its own workloads, since no other rules change.
@@ -102,10 +104,10 @@ def check_steps(
     done: set[str] = set()
     for step in steps:
         done |= set(step.paths)
-        state = [in_force(policy) if path_of(policy) in done else policy for policy in policies]
-        evaluator = Evaluator(state, platform, tiers=tiers, versions=versions)
+        state = [in_force(policy) if path_of(policy) in done else policy for policy in read.policies]
+        evaluator = Evaluator(state, platform, tiers=read.tiers, versions=versions)
         mine = [edge for edge in edges if {edge.client.workload, edge.server.workload} & set(step.workloads)]
-        cut = [one for one in replay(mine, versions, evaluator).edges if one.fate is not Fate.COVERED]
+        cut = [one for one in replay(mine, versions, evaluator, ports).edges if one.fate is not Fate.COVERED]
         found += [(step, one) for one in cut]
     return tuple(found)
 

@@ -104,11 +104,14 @@ class SetReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """The reports of all sets. ``baseline`` are the fingerprints that were known before, None without a baseline."""
+    """The reports of all sets. ``gaps`` say why the inputs prove nothing; ``baseline`` are the fingerprints that were
+    known before, None without a baseline.
+    """
 
     reports: tuple[SetReport, ...]
     completeness: Completeness
     allow_partial: bool
+    gaps: tuple[str, ...] = ()
     baseline: frozenset[str] | None = None
 
     @property
@@ -119,7 +122,7 @@ class Verification:
         codes = []
         if not all(report.usable for report in self.reports):
             codes.append(EXIT_FAILED)
-        if not self.completeness.complete and not self.allow_partial:
+        if (self.gaps or not self.completeness.complete) and not self.allow_partial:
             codes.append(EXIT_INCOMPLETE)
         if any(finding.code in CUTS for finding in fresh):
             codes.append(EXIT_CUT)

@@ -17,6 +17,7 @@ from discovery.app.told import gone_by, ports_by, told_by
 from discovery.app.verification import Code, Finding, SetReport, Verification
 from discovery.learn.intents import Subjects, learn
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling
+from discovery.model.capture import Aspect, Shows, merged, shown
 from discovery.model.diagnostics import Level
 from discovery.model.edge import Edge
 from discovery.model.errors import InputError, OptionError
@@ -76,6 +77,7 @@ def verify_policies(
         reports=tuple(reports),
         completeness=judgement.evidence.completeness,
         allow_partial=options.allow_partial,
+        gaps=gaps(judgement),
         baseline=known,
     )
 
@@ -129,6 +131,21 @@ def judge_inputs(inputs: str | Path | Iterable[str | Path], options: VerifyOptio
         denied=tuple(one.edge for one in judged if one.reason in refused),
         progress=options.progress,
     )
+
+
+def gaps(judgement: Judgement) -> tuple[str, ...]:
+    """Return why replaying these inputs proves nothing, whatever it finds."""
+    found = []
+    if not judgement.tried:
+        found.append("they hold no accepted traffic, so nothing was replayed")
+    if judgement.evidence.inventory is None:
+        found += [
+            f"no pod has labels in what {one.source} exported, so nobody knows which policies govern it: export them, "
+            "or add --inventory"
+            for one in merged(judgement.evidence.completeness.sightings)
+            if one.records and shown(one, Aspect.LABELS) is Shows.NO
+        ]
+    return tuple(found)
 
 
 def _listed(given: str | Path | Iterable[str | Path]) -> tuple[str | Path, ...]:
@@ -234,7 +251,7 @@ def report_on(name: str, read: ReadSet, platform: Platform, judgement: Judgement
         fates=dict(sorted(fates.items())),
         findings=tuple(sorted(findings, key=_order)),
         diagnostics=read.diagnostics,
-        usable=all(one.code != "unreadable-yaml" for one in read.diagnostics),
+        usable=not read.lost,
         before=all_open(versions, used),
         after=left_open(versions, used, evaluator),
     )

@@ -160,6 +160,14 @@ def _tell_refusal(done: Promotion) -> None:
     """Print why nothing is promoted."""
     from discovery.app.verification import CUTS
 
+    for one in done.report.diagnostics[:_SHOWN]:
+        click.echo(f"  ? {printable(one.subject)}: {printable(one.message)}")
+    if not done.report.usable:
+        click.echo("Refused    a manifest cannot be read or told from another, and nobody knows what it would do")
+    for gap in done.gaps[:_SHOWN]:
+        click.echo(f"  ? {printable(gap)}")
+    if done.gaps:
+        click.echo("Refused    these inputs prove nothing about that (--allow-partial promotes all the same)")
     if not done.complete:
         click.echo("Refused    the input is incomplete: what it lacks may be cut (--allow-partial accepts that)")
     cut = [finding for finding in done.report.findings if finding.code in CUTS]
@@ -167,7 +175,7 @@ def _tell_refusal(done: Promotion) -> None:
         click.echo(f"  ! {printable(finding.traffic)}: {printable(finding.message)} [{finding.code}]")
     if len(cut) > _SHOWN:
         click.echo(f"  ! and {len(cut) - _SHOWN} more: discover verify lists them")
-    for step, one in done.cut[:_SHOWN] if not cut else ():
-        click.echo(f"  ! after the step of {printable(step.paths[0])}: {printable(one.edge)} would be cut")
+    for step, lost in done.cut[:_SHOWN] if not cut else ():
+        click.echo(f"  ! after the step of {printable(step.paths[0])}: {printable(lost.edge)} would be cut")
     if cut or done.cut:
         click.echo("Refused    nothing was written: learn that traffic first ('discover suggest'), or leave it out")

@@ -138,6 +138,8 @@ def _tell(found: Verification, *, as_written: bool) -> None:
         _tell_report(report, found.baseline, as_written=as_written)
     if not found.completeness.complete:
         click.echo(f"Input      incomplete: {printable(describe_incomplete(found.completeness))}")
+    for gap in found.gaps:
+        click.echo(f"Input      proves nothing: {printable(gap)}")
     click.echo(f"Verdict    {_verdict(found)}")
 
 
@@ -199,7 +201,7 @@ def _verdict(found: Verification) -> str:
     from discovery.app.verification import EXIT_CUT, EXIT_FAILED, EXIT_INCOMPLETE, EXIT_NEW
 
     if EXIT_FAILED in found.exit_codes:
-        return "not usable: a manifest cannot be read, and nobody knows what it would do"
+        return "not usable: a manifest cannot be read or told from another, and nobody knows what it would do"
     if EXIT_CUT in found.exit_codes:
         return "do not enforce: accepted traffic would be cut, or may be"
     if EXIT_INCOMPLETE in found.exit_codes:

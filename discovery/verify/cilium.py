@@ -37,6 +37,7 @@ from discovery.verify.fields import (
 from discovery.verify.rules import (
     Action,
     AnyMatch,
+    NameMatch,
     PeerMatch,
     PodMatch,
     ReadPolicy,
@@ -66,6 +67,7 @@ _SPEC_FIELDS = (
 _L3 = {Direction.INGRESS: "from", Direction.EGRESS: "to"}
 _L3_KINDS = ("Endpoints", "Entities", "CIDR", "CIDRSet", "Nodes", "Groups")
 _EGRESS_KINDS = ("Services", "FQDNs")
+_NO_DNS = "names mean nothing until a rule of the same pods has rules.dns; this policy has none"
 
 
 def read(
@@ -121,8 +123,8 @@ def _read_spec(
     """Read one rule of the policy (Cilium calls the whole spec a rule)."""
     only(spec, _SPEC_FIELDS, where)
     if namespace is None and spec.get("nodeSelector") is not None and spec.get("endpointSelector") is None:
-        notes.warn(NOT_EVALUATED, f"{where}.nodeSelector: policies of nodes are not evaluated; they rule no pod")
-        return []
+        notes.warn(NOT_EVALUATED, f"{where}.nodeSelector: what policies of nodes do to nodes is not evaluated")
+        return [replace(one, nodes=True) for one in unread(Dialect.CILIUM, head, None, notes.source, staged=False)]
     subject, opt_in = _read_subject(spec, where, namespace, notes)
     deny = _read_default_deny(spec.get("enableDefaultDeny"), f"{where}.enableDefaultDeny")
     policies = []
@@ -135,7 +137,10 @@ def _read_spec(
             action: _read_section(spec.get(section), f"{where}.{section}", direction, namespace, action, context, notes)
             for action, section in sections.items()
         }
-        needs = {need for rules in found.values() for need in rules.needs}
+        needs = {need for one in found.values() for need in one.needs}
+        rules = [rule for one in found.values() for rule in one.rules]
+        if not _asks_dns(spec):
+            rules = [replace(rule, unclear=rule.unclear or _NO_DNS) if _is_named(rule) else rule for rule in rules]
         policies.append(
             ReadPolicy(
                 dialect=Dialect.CILIUM,
@@ -147,15 +152,30 @@ def _read_spec(
                 direction=direction,
                 isolates=deny.get(direction, True),
                 staged=False,
-                rules=tuple(rule for rules in found.values() for rule in rules.rules),
+                rules=tuple(rules),
                 source=notes.source,
-                unread=frozenset(action for action, rules in found.items() if not rules.complete),
+                unread=frozenset(action for action, one in found.items() if not one.complete),
                 needs=tuple(sorted(needs | ({"enableDefaultDeny"} if False in deny.values() else set()))),
             )
         )
     if not policies:
         notes.warn("no-effect", f"{where} has no rules: Cilium refuses the policy or it does nothing")
     return policies
+
+
+def _is_named(rule: ReadRule) -> bool:
+    """Say whether a rule means addresses by DNS names."""
+    return any(isinstance(peer, NameMatch) for peer in rule.peers)
+
+
+def _asks_dns(spec: dict[str, Any]) -> bool:
+    """Say whether a spec, which was read already, has answers to DNS queries of its pods looked at."""
+    return any(
+        isinstance(port, dict) and isinstance(port.get("rules"), dict) and port["rules"].get("dns")
+        for item in spec.get("egress") or ()
+        if isinstance(item, dict) and isinstance(item.get("toPorts"), list)
+        for port in item["toPorts"]
+    )
 
 
 def _read_subject(spec: dict[str, Any], where: str, namespace: str | None, notes: Notes) -> tuple[PodMatch, bool]:

@@ -30,7 +30,7 @@ from discovery.verify.rules import (
 )
 from discovery.verify.truth import Truth, any_of, every, known, negated
 
-_NODES = (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER)
+NODES = (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class PeerMatcher:
         if isinstance(end, PodEnd):
             return self.in_reach(match, end.version, subject, match.selects(end.version))
         # Cilium's special identities for pods carry no labels; elsewhere they are pods like others.
-        special = isinstance(end, EntityEnd) and end.entity not in (*_NODES, Entity.WORLD)
+        special = isinstance(end, EntityEnd) and end.entity not in (*NODES, Entity.WORLD)
         # There, what has no labels of a namespace lacks any: unless selectors are bound to the cluster (1.19), one that
         # only refuses labels means nodes and the outside as well.
         refused = self._platform.dialect is Dialect.CILIUM and not local and match.only_refuses
@@ -146,7 +146,7 @@ class PeerMatcher:
             return min(self._contains(match, end), Truth.MAYBE)
         if isinstance(end, PodEnd):
             return self._contains(match, end) if "pods" in self._cidr_mode else Truth.NO
-        if isinstance(end, EntityEnd) and end.entity in _NODES:
+        if isinstance(end, EntityEnd) and end.entity in NODES:
             if "nodes" in self._cidr_mode:
                 return self._contains(match, end)
             # An API server outside the cluster has an address identity as well.
@@ -203,5 +203,5 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 def _unclear(match: PeerMatch, end: End) -> Truth:
     """Say whether an end may be among peers that cannot be told."""
     if isinstance(match, UnclearMatch) and match.nodes:
-        return Truth.MAYBE if isinstance(end, EntityEnd) and end.entity in _NODES else Truth.NO
+        return Truth.MAYBE if isinstance(end, EntityEnd) and end.entity in NODES else Truth.NO
     return Truth.MAYBE

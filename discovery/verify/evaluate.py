@@ -21,7 +21,7 @@ from discovery.model.ports import PortSet
 from discovery.model.workload import Entity, WorkloadVersion
 from discovery.verify.decisions import Decision, Outcome, Probe, SideDecision, everything
 from discovery.verify.effects import setting
-from discovery.verify.ends import End, EntityEnd, PeerMatcher, PodEnd, enforcer_of
+from discovery.verify.ends import NODES, End, EntityEnd, PeerMatcher, PodEnd, enforcer_of
 from discovery.verify.governing import Governing, Governors, Step, rank_of
 from discovery.verify.rules import Action, ReadPolicy, ReadRule, Tier
 from discovery.verify.truth import Truth
@@ -92,8 +92,15 @@ class Evaluator:
         self._peers = PeerMatcher(platform)
         self._always = setting(platform, "enable-policy") == "always" and not as_enforced
         self._never = setting(platform, "enable-policy") == "never"
+        given = list(policies)
+        self._of_nodes = next((one for one in given if one.nodes and one.dialect is self._enforcer), None)
         self._governors = Governors(
-            policies, platform, self._peers, as_enforced=as_enforced, tiers=tiers, versions=versions
+            [policy for policy in given if not policy.nodes],
+            platform,
+            self._peers,
+            as_enforced=as_enforced,
+            tiers=tiers,
+            versions=versions,
         )
 
     def decide(self, probe: Probe) -> Decision:
@@ -157,6 +164,8 @@ class Evaluator:
             elif isinstance(here, PodEnd):
                 possible = self._follow(probe, here, there, self._governors.of(direction, here.version))
                 sure, may = sure & (possible.allowed - possible.denied), may & possible.allowed
+            elif self._is_governed_node(here):
+                sure = _NONE
         return sure, may
 
     def _side(self, probe: Probe, direction: Direction, here: End, there: End) -> SideDecision:
@@ -166,7 +175,7 @@ class Evaluator:
             outcome, reason = settled
             return SideDecision(direction=direction, outcome=outcome, reason=reason)
         if not isinstance(here, PodEnd):
-            return SideDecision(direction=direction, outcome=Outcome.ALLOWED, reason="no pod on this side")
+            return self._outside_pods(direction, here)
         steps = self._governors.of(direction, here.version)
         if not steps and not self._always:
             return _OPEN[direction]
@@ -188,6 +197,18 @@ class Evaluator:
             isolating=tuple(policy for step in steps for policy in step.isolating),
             matching=tuple(matching or (found.unsure if action is None else ())),
         )
+
+    def _outside_pods(self, direction: Direction, here: End) -> SideDecision:
+        """Return the answer of a side that is no pod: nothing that is evaluated governs it."""
+        if self._of_nodes is not None and self._is_governed_node(here):
+            reason = f"not known what {self._of_nodes} does to nodes"
+            return SideDecision(direction=direction, outcome=Outcome.UNKNOWN, reason=reason)
+        return SideDecision(direction=direction, outcome=Outcome.ALLOWED, reason="no pod on this side")
+
+    def _is_governed_node(self, here: End) -> bool:
+        """Say whether policies of nodes, which are not evaluated, may decide about an end."""
+        node = isinstance(here, EntityEnd) and here.entity in NODES
+        return node and self._of_nodes is not None and not self._never
 
     def _doubt(self, probe: Probe, steps: tuple[Step, ...], found: _Possible) -> str:
         """Say why the answer is not known."""

@@ -12,7 +12,7 @@ from functools import cache
 from discovery.model.edge import Direction
 from discovery.model.intent import Dialect
 from discovery.model.platform import Platform
-from discovery.model.workload import WorkloadVersion
+from discovery.model.workload import VOLATILE_KEYS, WorkloadVersion
 from discovery.verify.decisions import Probe
 from discovery.verify.effects import isolates, unmet_needs
 from discovery.verify.ends import End, PeerMatcher, PodEnd, enforcer_of
@@ -103,7 +103,8 @@ class Governors:
         shared = Counter(pair for policy in enforced for pair in policy.subject.labels.pairs)
         for number, policy in enumerate(enforced):
             # The rarest label of a subject is enough to find it, so a pod looks at few policies of its namespace.
-            pair = min(policy.subject.labels.pairs, key=shared.__getitem__, default=None)
+            recorded = (pair for pair in policy.subject.labels.pairs if pair[0] not in VOLATILE_KEYS)
+            pair = min(recorded, key=shared.__getitem__, default=None)
             place = (policy.subject.namespace, policy.direction, pair)
             self._places.setdefault(place, []).append((number, policy))
 

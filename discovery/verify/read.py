@@ -39,16 +39,19 @@ _READERS: dict[str, Reader] = {
     "crd.projectcalico.org": calico.read,
 }
 # Groups whose kinds also decide traffic, and that no reader here knows.
-_FOREIGN = ("security.istio.io", "policy.linkerd.io", "crd.antrea.io", "k8s.ovn.org", "gateway.networking.k8s.io")
+_FOREIGN = ("security.istio.io", "policy.linkerd.io", "crd.antrea.io", "k8s.ovn.org")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSet:
-    """What a set of files says, in path and document order, and what could not be read (sorted)."""
+    """What a set of files says, in path and document order, and what could not be read (sorted). ``lost`` are the
+    places (``path:line``) of manifests that no policy stands for: nobody knows what those do.
+    """
 
     policies: tuple[ReadPolicy, ...]
     diagnostics: tuple[Diagnostic, ...]
     tiers: tuple[Tier, ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -72,22 +75,38 @@ def read_policies(texts: Mapping[str, str | bytes]) -> ReadSet:
     """
     documents: list[tuple[str, Any]] = []
     diagnostics: list[Diagnostic] = []
+    lost: list[str] = []
     for path in sorted(texts):
         try:
             loaded = load_documents(texts[path])
         except UnreadableError as error:
             diagnostics.append(_error("unreadable-yaml", f"{path}:{error.line}", str(error)))
+            lost.append(f"{path}:{error.line}")
             continue
         documents += [(f"{path}:{line}", item) for line, document in loaded for item in expand(document)]
     context, noted = read_references(documents)
     diagnostics += noted
     policies: list[ReadPolicy] = []
+    # Folders may be those of several clusters.
+    first: dict[tuple[str, ...], str] = {}
     for source, item in documents:
         found, noted = read_document(item, source, context)
         policies += found
         diagnostics += noted
+        if not found and any(one.level is Level.ERROR for one in noted):
+            lost.append(source)
+        folder = source.rpartition("/")[0]
+        for key in {(folder, one.dialect.value, one.kind, one.namespace or "", one.name) for one in found}:
+            if key in first:
+                message = f"{found[0]} is there already ({shown(first[key])}): a cluster keeps one of the two"
+                diagnostics.append(_error("named-twice", source, message, Level.WARNING))
+                lost.append(source)
+            first.setdefault(key, source)
     return ReadSet(
-        policies=tuple(policies), diagnostics=tuple(sorted(set(diagnostics), key=_order)), tiers=context.tiers
+        policies=tuple(policies),
+        diagnostics=tuple(sorted(set(diagnostics), key=_order)),
+        tiers=context.tiers,
+        lost=tuple(lost),
     )
 
 
@@ -131,7 +150,7 @@ def read_document(
         return (), (_error("not-a-policy", source, f"{shown(kind)} is not a policy", Level.INFO),)
     if group in _READERS:
         return _READERS[group](document, source, context)
-    if group in _FOREIGN:
+    if group in _FOREIGN or kind.endswith("NetworkPolicy"):
         return (), (_error(NOT_EVALUATED, source, f"{shown(version)} {shown(kind)} is not evaluated"),)
     return (), (_error("not-a-policy", source, f"{shown(kind)} is not a policy", Level.INFO),)
 

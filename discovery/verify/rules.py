@@ -219,7 +219,8 @@ class ReadPolicy:
     document asks for once it is in force (False for Cilium's ``enableDefaultDeny: false`` and for cluster policies,
     which leave open what no rule of theirs matches). ``staged`` kinds are never in force. ``source`` is ``path:line``.
     ``unread`` is what rules could do that could not be evaluated: a decision that depends on one is UNKNOWN; and
-    ``anywhere`` says that not even the subject could be read. ``needs`` names the fields and kinds that older platforms
+    ``anywhere`` says that not even the subject could be read. ``nodes`` says that it governs nodes and no pod; what it
+    does to them is not evaluated. ``needs`` names the fields and kinds that older platforms
     ignore, sorted. ``order`` ranks policies of one tier or layer, lower first; ``tier`` is Calico's; policies of
     Kubernetes are in its tier ``default``.
     """
@@ -237,6 +238,7 @@ class ReadPolicy:
     source: str
     unread: frozenset[Action] = frozenset()
     anywhere: bool = False
+    nodes: bool = False
     needs: tuple[str, ...] = ()
     tier: str = "default"
     layer: Layer = Layer.NAMESPACE

@@ -70,6 +70,15 @@ def test_a_connection_is_traced_in_each_set(made: tuple[Path, Path], tmp_path: P
     assert any("TCP/7071" in look.says for look in ingress.looks)
 
 
+@pytest.mark.parametrize("text", ["{", '{"workload": {"namespace": "a", "name": "b"}, "directions": [{}]}', "\udc80"])
+def test_a_torn_evidence_file_is_an_error(tmp_path: Path, text: str) -> None:
+    """Never a traceback."""
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "a.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match="is no evidence file"):
+        explain_rule(tmp_path, "1a2b3c4d")
+
+
 @pytest.mark.parametrize(
     ("what", "outcome"),
     [
@@ -86,7 +95,18 @@ def test_ends_may_be_entities_and_addresses(made: tuple[Path, Path], what: str, 
 
 @pytest.mark.parametrize(
     "what",
-    ["", "shop/cart", "a -> b", "shop/cart -> shop/db GRE/1", "shop/none -> shop/cart TCP/1", "a -> b TCP/99999999"],
+    [
+        "",
+        "shop/cart",
+        "a -> b",
+        "shop/cart -> shop/db GRE/1",
+        "shop/none -> shop/cart TCP/1",
+        "a -> b TCP/99999999",
+        "shop/frontend -> shop/cart TCP/65536",
+        "shop/frontend -> shop/cart ICMP type 256",
+        "shop/frontend -> shop/cart ICMP/8",
+        "shop/frontend -> shop/cart TCP type 8",
+    ],
 )
 def test_what_is_no_connection_is_an_error(made: tuple[Path, Path], what: str) -> None:
     """With an example of one."""

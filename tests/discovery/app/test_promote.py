@@ -13,6 +13,14 @@ from discovery.app.promote import PromoteOptions, Promotion, promote_policies
 from discovery.app.verify import VerifyOptions, verify_policies
 from discovery.model.errors import InputError, OptionError, RenderError
 from discovery.model.intent import Dialect, Mode
+from tests.flows_factory import flow, lines, reply
+
+DENY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: data}
+spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +117,36 @@ def test_later_promotions_keep_what_is_enforced_unless_pruned(made: tuple[Path, 
     assert {name.split("/")[1] for name in files(tmp_path)} == {"data"}
 
 
+def test_flows_of_other_workloads_prove_nothing(made: tuple[Path, Path], tmp_path: Path) -> None:
+    """Nor do flows of a time without traffic: what was not replayed was not proven."""
+    _, policies = made
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(lines([flow(), reply()]))  # of namespace shop alone
+    done = promote(policies, other, tmp_path / "out", namespaces=("data",))
+    assert (done.exit_codes, files(tmp_path / "out")) == ((4,), set())
+    assert any("no traffic of a workload of NetworkPolicy data/" in gap for gap in done.gaps)
+
+
+def test_a_file_that_somebody_else_wrote_is_not_replaced(made: tuple[Path, Path], tmp_path: Path) -> None:
+    """The folder of the output may hold policies that were written by hand."""
+    source, policies = made
+    mine = tmp_path / "kubernetes" / "shop" / "deployment-cart.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(OptionError, match=r"kubernetes/shop/deployment-cart\.yaml was not written by this tool"):
+        promote(policies, source, tmp_path, workloads=("shop/cart",))
+    assert files(tmp_path) == {"kubernetes/shop/deployment-cart.yaml"}
+    assert mine.read_text() == "mine"
+
+
+def test_a_manifest_that_was_added_by_hand_is_part_of_what_is_replayed(made: tuple[Path, Path], tmp_path: Path) -> None:
+    """Whoever applies the folder applies it, too."""
+    source, policies = made
+    shutil.copytree(policies, tmp_path / "p")
+    (tmp_path / "p" / "kubernetes" / "shop" / "deny.yaml").write_text(DENY)
+    assert promote(tmp_path / "p", source, tmp_path / "out").exit_codes == (3,)
+
+
 def test_one_workload(made: tuple[Path, Path], tmp_path: Path) -> None:
     """By namespace and name; one that the flows do not have is an error."""
     source, policies = made
@@ -126,8 +164,13 @@ def test_what_cannot_be_promoted_says_why(made: tuple[Path, Path], tmp_path: Pat
     (tmp_path / "p.yaml").write_text("x: 1\n")
     with pytest.raises(InputError):
         promote(tmp_path, source, tmp_path / "out")
+    with pytest.raises(OptionError, match="no policy is of namespace 'none'"):
+        promote(policies, source, tmp_path / "out", namespaces=("shop", "none"))
+    promote(policies, source, tmp_path / "enforced", namespaces=("shop",))
     with pytest.raises(OptionError, match="nothing is left"):
-        promote(policies, source, tmp_path / "out", namespaces=("none",))
+        promote(tmp_path / "enforced", source, tmp_path / "out")
+    with pytest.raises(OptionError, match="may not replace the monitor forms"):
+        promote(policies, source, policies)
     shutil.copytree(policies, tmp_path / "changed")
     target = tmp_path / "changed" / "kubernetes" / "shop" / "deployment-cart.yaml"
     target.write_text(target.read_text().replace("# Effect", "# Result"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -171,3 +173,17 @@ spec: {endpointSelector: {matchLabels: {app: cart}}, ingress: [{fromEndpoints: [
     found = replayed(tmp_path, ISOLATE.replace("RULES", "[]") + cilium, WEB, ANSWER)
     (report,) = found.reports
     assert (report.name, report.fates, found.exit_codes) == ("cilium", {"covered": 1}, ())
+
+
+def test_inputs_that_show_nothing_prove_nothing(sample: tuple[Path, Path], tmp_path: Path) -> None:
+    """No accepted traffic, or pods without labels: exit 4, unless asked to go on."""
+    source, policies = sample
+    late = VerifyOptions(since=datetime(2040, 1, 1, tzinfo=UTC))
+    found = verify_policies(policies, source, late)
+    assert (found.exit_codes, len(found.gaps)) == ((4,), 1)
+    assert verify_policies(policies, source, replace(late, allow_partial=True)).exit_codes == ()
+    bare = tmp_path / "bare.jsonl"
+    bare.write_bytes(lines([flow(source=pod("web", labels=[]), destination=pod("cart", labels=[]))]))
+    found = verify_policies(policies, bare)
+    assert 4 in found.exit_codes
+    assert "no pod has labels in what hubble exported" in found.gaps[0]

@@ -437,10 +437,11 @@ def test_the_opt_in_label_is_no_part_of_the_subject() -> None:
 
 
 def test_policies_of_nodes_rule_no_pod() -> None:
-    """Only clusterwide ones may be; said, and nothing in force."""
+    """Only clusterwide ones may be; said, and what they do to nodes stays open."""
     spec: dict[str, object] = {"nodeSelector": {"matchLabels": {"a": "b"}}, "ingress": [{}]}
     policies, diagnostics = read({**HEAD, "kind": CLUSTERWIDE, "spec": spec}, "f:1")
-    assert (policies, codes(diagnostics)) == ((), ["not-evaluated"])
+    assert codes(diagnostics) == ["not-evaluated"]
+    assert [(policy.direction, policy.nodes) for policy in policies] == [(each, True) for each in Direction]
     assert diagnostics[0].message.startswith("spec.nodeSelector: ")
     policies, diagnostics = read({**HEAD, "spec": spec}, "f:1")
     assert codes(diagnostics) == ["not-evaluated"]

@@ -251,3 +251,46 @@ def test_what_looks_harmless_is(content: str, depth: int) -> None:
             pytest.fail(f"{content!r}: {error}")
         except yaml.YAMLError:
             pass  # told by whoever builds the nodes
+
+
+HEADLESS = (
+    "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {generateName: p-}\nspec: {podSelector: {}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADLESS,
+        HEADLESS.replace("generateName: p-", "name: 2026-01-01"),
+        HEADLESS.replace("generateName", "name").replace("/v1", "/v1beta1"),
+        HEADLESS.replace("generateName", "name").replace("networking.k8s.io/v1", "extensions/v1beta1"),
+        HEADLESS.replace("generateName", "name").replace("kind: NetworkPolicy\n", ""),
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: b}\nspec: {}\n",
+        "a: [\n",
+    ],
+)
+def test_a_manifest_that_no_policy_stands_for_is_lost(text: str) -> None:
+    """What it does is not known, and nothing may be concluded from the others alone."""
+    read = read_policies({"a.yaml": text})
+    assert (read.policies, [place.rpartition(":")[0] for place in read.lost]) == ((), ["a.yaml"])
+    assert not read.ok
+
+
+def test_of_two_manifests_of_one_name_a_cluster_keeps_one() -> None:
+    """In one folder; folders of several clusters may have the same names."""
+    text = HEADLESS.replace("generateName: p-", "name: p, namespace: shop")
+    read = read_policies({"k/a.yaml": text, "k/b.yaml": text, "l/a.yaml": text})
+    assert read.lost == ("k/b.yaml:1",)
+    assert [one.code for one in read.diagnostics] == ["named-twice"]
+    assert read_policies({"k/a.yaml": text, "k/b.yaml": text.replace("name: p", "name: q")}).lost == ()
+
+
+def test_what_decides_no_traffic_is_not_lost() -> None:
+    """A Deployment, an Ingress, a route."""
+    for api, kind in (
+        ("apps/v1", "Deployment"),
+        ("networking.k8s.io/v1", "Ingress"),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ):
+        assert read_policies({"a.yaml": f"apiVersion: {api}\nkind: {kind}\nmetadata: {{name: a}}\n"}).lost == ()

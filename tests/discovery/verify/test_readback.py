@@ -332,6 +332,7 @@ def test_two_files_of_one_subject_are_a_union() -> None:
         KUBERNETES[: KUBERNETES.index("  ingress:")].replace("[Ingress, Egress]", "[Egress]")
         + KUBERNETES[KUBERNETES.index("  egress:") :]
     )
+    second = second.replace("name: deployment-web", "name: deployment-web-egress", 1)
     assert run({"k/shop/a.yaml": first, "k/shop/b.yaml": second}, "kubernetes=1.31") == ()
 
 

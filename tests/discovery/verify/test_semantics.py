@@ -267,15 +267,25 @@ def test_cilium_ports_by_name() -> None:
     assert ask((policy,), A, WEB, port=80, on=CILIUM) is DENIED
 
 
+DNS = (
+    "{toEndpoints: [{matchLabels: {k8s-app: dns}}], "
+    "toPorts: [{ports: [{port: '53', protocol: UDP}], rules: {dns: [{matchPattern: '*'}]}}]}"
+)
+
+
 @pytest.mark.parametrize(
     ("name", "outcome"),
     [("api.example.com", ALLOWED), ("example.com", DENIED), ("a.api.example.com", DENIED), ("example.org", DENIED)],
 )
 def test_cilium_names(name: str, outcome: Outcome) -> None:
     """A star stays inside of a label; names of pods do not count."""
-    policy = cnp(f'{{{ON_WEB}, egress: [{{toFQDNs: [{{matchPattern: "*.example.com"}}], {TCP_80}}}]}}')
+    names = f'{{toFQDNs: [{{matchPattern: "*.example.com"}}], {TCP_80}}}'
+    policy = cnp(f"{{{ON_WEB}, egress: [{names}, {DNS}]}}")
     assert ask((policy,), WEB, AddressEnd(address="192.0.2.1", names=(name,)), on=CILIUM) is outcome
     assert ask((policy,), WEB, A, on=CILIUM) is DENIED
+    unproven = UNKNOWN if outcome is ALLOWED else outcome  # where nothing looks at DNS, Cilium learns no address
+    alone = cnp(f"{{{ON_WEB}, egress: [{names}]}}")
+    assert ask((alone,), WEB, AddressEnd(address="192.0.2.1", names=(name,)), on=CILIUM) is unproven
 
 
 def test_cilium_groups_of_prefixes() -> None:
@@ -288,8 +298,20 @@ def test_cilium_groups_of_prefixes() -> None:
 
 
 def test_cilium_policies_of_nodes_do_nothing_to_pods() -> None:
-    """They rule the host."""
-    assert ask((ccnp("{nodeSelector: {}, ingress: [{}]}"),), A, WEB, on=CILIUM) is ALLOWED
+    """They rule nodes, and what they do there is not known; nobody but Cilium enforces them."""
+    policy = ccnp("{nodeSelector: {}, ingress: [{}]}")
+    assert ask((policy,), A, WEB, on=CILIUM) is ALLOWED
+    assert ask((policy,), A, NODE, on=CILIUM) is ask((policy,), NODE, A, on=CILIUM) is UNKNOWN
+    assert ask((policy,), A, NODE, on="calico=3.30") is ALLOWED
+
+
+def test_a_label_that_changes_with_each_rollout_may_select() -> None:
+    """It is not recorded, so nobody knows: also as the only label of a subject."""
+    for pair in ("pod-template-hash: abc", "pod-template-hash: abc, app: web"):
+        policy = knp(f"{{podSelector: {{matchLabels: {{{pair}}}}}, policyTypes: [Ingress]}}")
+        assert ask((policy,), A, WEB, on=CILIUM) is UNKNOWN
+    other = knp("{podSelector: {matchLabels: {pod-template-hash: abc, app: db}}, policyTypes: [Ingress]}")
+    assert ask((other,), A, WEB, on=CILIUM) is ALLOWED
 
 
 def test_cilium_what_is_unclear_may_deny() -> None:
