@@ -49,7 +49,10 @@ def _by_dialect(path: Path) -> dict[Dialect, dict[str, bytes]]:
     """Return the manifests of a path by the dialect that says who enforces them, by their path below it."""
     found: dict[Dialect, dict[str, bytes]] = {}
     for given in policy_sets([path]):
-        texts = {str(Path(name).relative_to(path)) if path.is_dir() else "": text for name, text in given.texts.items()}
+        texts = {
+            str(Path(name).relative_to(path)) if path.is_dir() else "the manifest": text
+            for name, text in given.texts.items()
+        }
         for dialect in _enforcers(given, texts):
             found.setdefault(dialect, {}).update(texts)
     return found
@@ -110,6 +113,8 @@ def record_of(found: Iterable[Compared]) -> dict[str, object]:
                 "platform": str(one.difference.platform),
                 "changes": [_change(change) for change in one.difference.changes],
                 "modes": list(one.difference.modes),
+                "not_read": list(one.difference.lost),
+                "unclear": list(one.difference.unclear),
                 "renamed": [list(pair) for pair in one.difference.renamed],
                 "text_only": list(one.difference.same),
                 "diagnostics": [{"source": d.subject, "code": d.code, "message": d.message} for d in one.unread],

@@ -8,7 +8,7 @@ import click
 
 from discovery.cli.common import printable, speaks
 
-EXIT_CHANGED = 5
+EXIT_FAILED, EXIT_CHANGED = 1, 5
 
 _EPILOG = """\b
 Examples:
@@ -66,5 +66,7 @@ def command(old: Path, new: Path, platforms: tuple[str, ...], exit_code: bool, o
             click.echo(f"{one.name.capitalize()}")
             for line in text_of(one).splitlines():
                 click.echo(f"  {printable(line)}")
+    if any(one.difference.lost for one in found):
+        raise SystemExit(EXIT_FAILED)
     if exit_code and not all(one.difference.empty for one in found):
         raise SystemExit(EXIT_CHANGED)

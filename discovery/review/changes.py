@@ -11,7 +11,9 @@ from discovery.review.diff import Change, Difference, Kind
 
 _SHOWN_PEERS = 6
 _SHOWN_GROUPS = 40
-_MARKS = {Kind.ALLOWED: "+", Kind.DENIED: "-", Kind.UNCLEAR: "?"}
+_MARKS = {Kind.ALLOWED: "+", Kind.DENIED: "-", Kind.SURE: "?", Kind.REFUSED: "?", Kind.UNCLEAR: "?"}
+_UNCLEAR = "Changed, and nobody knows whether it matters: they hold what is not evaluated"
+_LOST = "Not read, so nobody knows what they do"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ def as_text(difference: Difference) -> Iterator[str]:
         yield f"    for example {group.witness}"
     if len(groups) > _SHOWN_GROUPS:
         yield f"  and {len(groups) - _SHOWN_GROUPS} more (--format json has them all)"
+    yield from (f"? {name}: not read, and nobody knows what it does" for name in difference.lost)
+    yield from (f"? {name}: its text changed, and it holds what is not evaluated" for name in difference.unclear)
     yield from (f"! {mode}" for mode in difference.modes)
     yield from (f"= {old} is now called {new}" for old, new in difference.renamed)
     if difference.same:
@@ -112,6 +116,8 @@ def as_markdown(difference: Difference) -> Iterator[str]:
                 yield f"| and {len(found) - _SHOWN_GROUPS} more | | | |"
             yield ""
     for title, items in (
+        (_LOST, difference.lost),
+        (_UNCLEAR, difference.unclear),
         ("In force", difference.modes),
         ("Renamed, meaning the same", tuple(f"{old} -> {new}" for old, new in difference.renamed)),
         ("Only the text changed", difference.same),
@@ -134,6 +140,9 @@ def _headline(difference: Difference) -> str:
     told = [part for part in parts if not part.startswith("0 ")]
     if difference.modes:
         told.append(f"{len(difference.modes)} changed mode")
+    open_ = len(difference.unclear) + len(difference.lost)
+    if open_:
+        told.append(f"{open_} of which nobody knows")
     return ", ".join(told)
 
 

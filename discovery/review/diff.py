@@ -17,17 +17,19 @@ from discovery.model.ports import PortSet
 from discovery.verify.ends import PodEnd
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import ReadSet
-from discovery.verify.rules import ReadPolicy, ReadRule
+from discovery.verify.rules import AllMatch, ExceptMatch, OneMatch, PeerMatch, ReadPolicy, ReadRule, UnclearMatch
 from discovery.verify.universe import StandIn, outside_of, pods_of
 
 _MODES = {True: "enforced", False: "monitored"}
 
 
 class Kind(StrEnum):
-    """How a verdict changed; UNCLEAR where one of the two is not known."""
+    """How a verdict changed; the last three where one of the two is not known."""
 
     ALLOWED = "newly allowed"
     DENIED = "newly denied"
+    SURE = "now surely allowed"
+    REFUSED = "now surely denied"
     UNCLEAR = "no longer known"
 
 
@@ -57,7 +59,8 @@ class Change:
     @property
     def witness(self) -> str:
         """Return one concrete connection."""
-        number = self.content.intervals[0][0]
+        first, last = self.content.intervals[0]
+        number = 1 if self.protocol.has_ports and first == 0 < last else first  # nobody connects to port 0
         word = f"{self.protocol}/{number}" if self.protocol.has_ports else f"{self.protocol} type {number}"
         return f"{self.client} -> {self.server} {word}"
 
@@ -65,31 +68,38 @@ class Change:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """What changed between two sets on one platform. ``same`` are manifests of which only the text changed (comments,
-    annotations, order); ``renamed`` are pairs of names of policies that say the same; ``modes`` says which policies
-    began or ceased to be in force.
+    annotations, order), ``unclear`` those of which nobody knows, since they hold what is not evaluated; ``lost`` are
+    the places of manifests that could not be read at all. ``renamed`` are pairs of names of policies that say the same;
+    ``modes`` says which policies began or ceased to be in force.
     """
 
     platform: Platform
     changes: tuple[Change, ...]
     same: tuple[str, ...]
+    unclear: tuple[str, ...]
+    lost: tuple[str, ...]
     renamed: tuple[tuple[str, str], ...]
     modes: tuple[str, ...]
 
     @property
     def empty(self) -> bool:
         """Say whether both sets decide everything alike."""
-        return not self.changes and not self.modes
+        return not (self.changes or self.modes or self.unclear or self.lost)
 
 
 def diff(old: ReadSet, new: ReadSet, platform: Platform, texts: Iterable[tuple[str, bool]] = ()) -> Difference:
     """Return what changed. ``texts`` are the manifests that both sets have, each with whether its text is the same."""
+    same = _same(old, new, texts)
+    unclear = _unclear(old) | _unclear(new)
     stands = pods_of((*old.policies, *new.policies))
     before = Evaluator(old.policies, platform, as_enforced=True, tiers=old.tiers)
     after = Evaluator(new.policies, platform, as_enforced=True, tiers=new.tiers)
     return Difference(
         platform=platform,
         changes=_told_once(_changes(stands, before, after, (*old.policies, *new.policies)), stands),
-        same=_same(old, new, texts),
+        same=tuple(name for name in same if name not in unclear),
+        unclear=tuple(name for name in same if name in unclear),
+        lost=(*(f"old {place}" for place in old.lost), *(f"new {place}" for place in new.lost)),
         renamed=_renamed(old, new),
         modes=_modes(old, new),
     )
@@ -147,6 +157,8 @@ def _compare(
         found = (
             (Kind.ALLOWED, now_sure - may),
             (Kind.DENIED, sure - now_may),
+            (Kind.SURE, now_sure & (may - sure)),
+            (Kind.REFUSED, (may - sure) - now_may),
             (Kind.UNCLEAR, (now_may - now_sure) - (may - sure)),
         )
         for kind, content in found:
@@ -171,7 +183,7 @@ def _by_name(read: ReadSet) -> dict[str, list[tuple[object, ...]]]:
     """Return the meanings of each policy by its kind, namespace and name."""
     found: dict[str, list[tuple[object, ...]]] = {}
     for policy in read.policies:
-        found.setdefault(str(policy), []).append(_meaning(policy))
+        found.setdefault(_name(policy), []).append(_meaning(policy))
     return found
 
 
@@ -180,6 +192,28 @@ def _same(old: ReadSet, new: ReadSet, texts: Iterable[tuple[str, bool]]) -> tupl
     before = _by_source(old)
     after = _by_source(new)
     return tuple(sorted(name for name, equal in texts if not equal and before.get(name) == after.get(name)))
+
+
+def _unclear(read: ReadSet) -> set[str]:
+    """Return the files that hold something that is not evaluated."""
+    return {
+        policy.source.rpartition(":")[0]
+        for policy in read.policies
+        if not policy.complete or policy.nodes or any(rule.unclear or _has_unclear(rule.peers) for rule in policy.rules)
+    }
+
+
+def _has_unclear(peers: Iterable[PeerMatch]) -> bool:
+    """Say whether a peer is one of which it is not known whom it means."""
+    for peer in peers:
+        parts: Iterable[PeerMatch] = ()
+        if isinstance(peer, (AllMatch, OneMatch)):
+            parts = peer.parts
+        elif isinstance(peer, ExceptMatch):
+            parts = (peer.part,)
+        if isinstance(peer, UnclearMatch) or _has_unclear(parts):
+            return True
+    return False
 
 
 def _by_source(read: ReadSet) -> dict[str, list[tuple[object, ...]]]:
@@ -204,14 +238,20 @@ def _renamed(old: ReadSet, new: ReadSet) -> tuple[tuple[str, str], ...]:
 
 def _modes(old: ReadSet, new: ReadSet) -> tuple[str, ...]:
     """Return which policies of both sets began or ceased to be in force."""
-    before = {(str(policy), policy.direction): _in_force(policy) for policy in old.policies}
+    before = {(_name(policy), policy.direction): _in_force(policy) for policy in old.policies}
     found = []
     for policy in new.policies:
-        was = before.get((str(policy), policy.direction))
+        was = before.get((_name(policy), policy.direction))
         now = _in_force(policy)
         if was is not None and was != now:
             found.append(f"{policy} {policy.direction}: {_MODES[was]} -> {_MODES[now]}")
     return tuple(sorted(found))
+
+
+def _name(policy: ReadPolicy) -> str:
+    """Return what a policy is called, a staged one as it is called once enforced."""
+    name = str(policy)
+    return name.removeprefix("StagedKubernetes" if name.startswith("StagedKubernetes") else "Staged")
 
 
 def _in_force(policy: ReadPolicy) -> bool:

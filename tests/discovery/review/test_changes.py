@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from discovery.model.edge import Direction, Protocol
 from discovery.model.ports import PortSet
 from discovery.review.changes import as_markdown, as_text, content_of, grouped
@@ -26,7 +28,13 @@ def change(
 def difference(*changes: Change, modes: tuple[str, ...] = ()) -> Difference:
     """Return a difference."""
     return Difference(
-        platform=platform("cilium=1.18"), changes=changes, same=("a.yaml",), renamed=(("x", "y"),), modes=modes
+        platform=platform("cilium=1.18"),
+        changes=changes,
+        same=("a.yaml",),
+        renamed=(("x", "y"),),
+        modes=modes,
+        unclear=(),
+        lost=(),
     )
 
 
@@ -89,3 +97,16 @@ def test_long_lists_are_cut() -> None:
     """Six peers of a group, and the number of the others."""
     lines = list(as_text(difference(*(change(f"p{n}") for n in range(9)))))
     assert lines[0].endswith("p5 and 3 more")
+
+
+def test_what_nobody_knows_is_said() -> None:
+    """In the headline, too."""
+    found = replace(difference(), unclear=("l7.yaml",), lost=("new b.yaml:1",))
+    assert list(as_text(found))[:2] == [
+        "? new b.yaml:1: not read, and nobody knows what it does",
+        "? l7.yaml: its text changed, and it holds what is not evaluated",
+    ]
+    lines = list(as_markdown(found))
+    assert lines[0] == "### cilium: 2 of which nobody knows"
+    assert "- `l7.yaml`" in lines
+    assert "- `new b.yaml:1`" in lines

@@ -159,3 +159,71 @@ def test_a_set_is_like_itself_in_any_order(given_specs: list[str]) -> None:
     """Names and order say nothing."""
     names = tuple(f"q{number}" for number in range(len(given_specs)))
     assert diff(read(*given_specs), read(*reversed(given_specs), names=names), ON).empty
+
+
+def cilium(*specs: str, kind: str = "CiliumNetworkPolicy") -> ReadSet:
+    """Read Cilium policies from flow-style specs."""
+    head = f"apiVersion: cilium.io/v2\nkind: {kind}\nmetadata: {{name: NAME, namespace: shop}}\nspec: "
+    return read_policies(
+        {f"p{number}.yaml": head.replace("NAME", f"p{number}") + spec for number, spec in enumerate(specs)}
+    )
+
+
+CILIUM = platform("cilium=1.18")
+GET = (
+    "{endpointSelector: {matchLabels: {app: web}}, ingress: [{toPorts: [{ports: [{port: '80', protocol: TCP}]RULES}]}]}"
+)
+NONE = "{endpointSelector: {matchLabels: {app: web}}, ingress: [{}]}"
+
+
+def http(path: str) -> str:
+    """Return a policy with a rule of layer 7."""
+    return GET.replace("RULES", f", rules: {{http: [{{path: {path}}}]}}")
+
+
+def test_what_becomes_sure_is_a_change() -> None:
+    """A rule of layer 7, which is not evaluated, that gives way to one of layer 4, or goes."""
+    wider = diff(cilium(http("/health")), cilium(GET.replace("RULES", "")), CILIUM)
+    assert {one.kind for one in wider.changes} == {Kind.SURE}
+    gone = diff(cilium(http("/health")), cilium(NONE), CILIUM)
+    assert Kind.REFUSED in {one.kind for one in gone.changes}
+    assert not wider.empty
+    assert not gone.empty
+
+
+def test_a_change_of_what_is_not_evaluated_is_not_called_text() -> None:
+    """Nobody knows whether it matters."""
+    found = diff(cilium(http("/health")), cilium(http("/.*")), CILIUM, [("p0.yaml", False)])
+    assert (found.changes, found.same, found.unclear, found.empty) == ((), (), ("p0.yaml",), False)
+    plain = GET.replace("RULES", "")
+    found = diff(cilium(plain), cilium(plain + "  # comment"), CILIUM, [("p0.yaml", False)])
+    assert (found.same, found.unclear, found.empty) == (("p0.yaml",), (), True)
+
+
+def test_a_manifest_that_is_lost_leaves_the_difference_open() -> None:
+    """On either side."""
+    broken = read_policies({"x.yaml": "a: [\n"})
+    assert diff(broken, read(web(FROM_A)), ON).lost == ("old x.yaml:2",)
+    assert not diff(read(), broken, ON).empty
+
+
+def test_a_staged_policy_that_is_enforced_changes_its_mode() -> None:
+    """Its kind changes as well, and that is no new name."""
+    text = """
+apiVersion: projectcalico.org/v3
+kind: KIND
+metadata: {name: p, namespace: shop}
+spec: {selector: all(), types: [Ingress]}
+"""
+    kinds = ("StagedNetworkPolicy", "NetworkPolicy")
+    staged, enforced = (read_policies({"p.yaml": text.replace("KIND", kind)}) for kind in kinds)
+    found = diff(staged, enforced, platform("calico=3.30"))
+    assert (found.changes, found.renamed) == ((), ())
+    assert found.modes == ("NetworkPolicy shop/p ingress: monitored -> enforced",)
+
+
+def test_a_witness_is_a_connection_that_somebody_can_make() -> None:
+    """Not to port 0."""
+    found = diff(read(), read(web(FROM_A)), ON)
+    assert found.changes
+    assert not [one for one in found.changes if one.witness.endswith("/0")]
