@@ -128,6 +128,12 @@ class PeerMatcher:
         refused = self._platform.dialect is Dialect.CILIUM and not local and match.only_refuses
         return Truth.MAYBE if refused or (special and not cilium) else Truth.NO
 
+    def never_pods(self, match: PeerMatch) -> bool:
+        """Say whether a peer of a rule covers no pod, whichever it is."""
+        if isinstance(match, CidrMatch):
+            return self._enforcer is Dialect.CILIUM and not match.inside and "pods" not in self._cidr_mode
+        return isinstance(match, (EntityMatch, NameMatch)) or (isinstance(match, UnclearMatch) and match.nodes)
+
     def in_reach(self, match: PodMatch, version: WorkloadVersion, subject: WorkloadVersion, selected: Truth) -> Truth:
         """Say whether a selector of a rule of ``subject`` reaches a version that it selects: pods of other clusters
         only in a mesh of Cilium, unless it names them.

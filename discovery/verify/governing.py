@@ -168,7 +168,7 @@ class Governors:
         for place, governing in _placed(ranks):
             rule = governing[2]
             pods = [match for match in rule.peers if isinstance(match, PodMatch)]
-            if len(pods) < len(rule.peers):
+            if sum(map(self._peers.never_pods, rule.peers)) + len(pods) < len(rule.peers):
                 rest.append((place, governing))
                 continue
             best: dict[int, Truth] = {}

@@ -6,7 +6,7 @@ import pytest
 
 from discovery.model.workload import Entity, Labels
 from discovery.verify.conditions import Operator, Requirement, Scope
-from discovery.verify.ends import AddressEnd, End, EntityEnd, PeerMatcher
+from discovery.verify.ends import AddressEnd, End, EntityEnd, PeerMatcher, PodEnd
 from discovery.verify.rules import (
     AllMatch,
     AnyMatch,
@@ -122,3 +122,25 @@ def test_selectors_that_only_refuse_labels_of_namespaces(on: str, answer: Truth,
     covers = PeerMatcher(platform(on)).covers
     assert covers(PodMatch(where=(lacks,)), end, SUBJECT) is answer
     assert covers(PodMatch(labels=Labels.of({"app": "web"}), where=(lacks,)), end, SUBJECT) is NO
+
+
+@pytest.mark.parametrize(
+    "on", ["cilium=1.18", "cilium=1.20;policy-cidr-match-mode=pods", "calico=3.30", "kubernetes=1.31"]
+)
+def test_what_never_covers_pods_covers_none(on: str) -> None:
+    """Rules that name such peers alone are not looked at for pods."""
+    peers = PeerMatcher(platform(on))
+    subject = version("web")
+    for match in (
+        CidrMatch(prefixes=("0.0.0.0/0", "::/0")),
+        CidrMatch(prefixes=("0.0.0.0/0", "::/0"), inside=True),
+        NameMatch(patterns=("*",)),
+        EntityMatch(entity=Entity.WORLD),
+        EntityMatch(entity=Entity.HOST),
+        UnclearMatch(what="x", nodes=True),
+        UnclearMatch(what="x"),
+        AnyMatch(),
+    ):
+        ends = (PodEnd(version=version("a"), address=address) for address in (None, "10.0.0.1", "2001:db8::1"))
+        covered = any(peers.covers(match, end, subject) is not Truth.NO for end in ends)
+        assert peers.never_pods(match) is not covered
