@@ -50,7 +50,7 @@ _REFERRED = ("Tier", "NetworkSet", "GlobalNetworkSet")
 _FIELDS = ("tier", "order", "selector", "types", "ingress", "egress", "serviceAccountSelector", "performanceHints")
 _GLOBAL_FIELDS = ("namespaceSelector", "doNotTrack", "preDNAT", "applyOnForward")
 _TYPES = {"Ingress": Direction.INGRESS, "Egress": Direction.EGRESS}
-_NO_ACTIONS = ("Delete", "Learn", "Ignore")
+_NO_ACTIONS = ("Learn", "Ignore")  # Delete proposes to take a policy away, which is not evaluated
 
 
 def read(

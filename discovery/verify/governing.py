@@ -100,6 +100,8 @@ class Governors:
         self._places: dict[_Place, list[tuple[int, ReadPolicy]]] = {}
         self._governing: dict[tuple[Direction, WorkloadVersion | int], tuple[Step, ...]] = {}
         enforced = [policy for policy in policies if self._enforced(policy)]
+        if as_enforced:
+            enforced = _replaced(enforced)
         shared = Counter(pair for policy in enforced for pair in policy.subject.labels.pairs)
         for number, policy in enumerate(enforced):
             # The rarest label of a subject is enough to find it, so a pod looks at few policies of its namespace.
@@ -248,3 +250,17 @@ def _placed(ranks: tuple[tuple[Governing, ...], ...]) -> Iterator[tuple[Place, G
     for number, rank in enumerate(ranks):
         for governing in rank:
             yield (number, next(position)), governing
+
+
+def _replaced(policies: list[ReadPolicy]) -> list[ReadPolicy]:
+    """Return policies without those that a staged one of the same name and tier takes the place of once it is enforced
+    (Calico's staged policies with the action Set).
+    """
+    proposed = {_pair(policy) for policy in policies if policy.staged}
+    return [policy for policy in policies if policy.staged or _pair(policy) not in proposed]
+
+
+def _pair(policy: ReadPolicy) -> tuple[object, ...]:
+    """Return what a staged policy and the one that it stands for have in common."""
+    kind = policy.kind.removeprefix("Staged").removeprefix("Kubernetes")
+    return policy.dialect, kind, policy.namespace, policy.name, policy.tier

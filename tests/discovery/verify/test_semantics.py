@@ -305,6 +305,23 @@ def test_cilium_policies_of_nodes_do_nothing_to_pods() -> None:
     assert ask((policy,), A, NODE, on="calico=3.30") is ALLOWED
 
 
+def test_a_staged_policy_takes_the_place_of_the_one_of_its_name() -> None:
+    """Once it is enforced; of another name, both count."""
+    allow, nothing = (
+        "{selector: all(), types: [Ingress], ingress: [{action: Allow}]}",
+        "{selector: all(), types: [Ingress]}",
+    )
+    assert ask((np(allow), np(nothing, kind="StagedNetworkPolicy")), A, WEB, on=CALICO) is ALLOWED
+    for name, outcome in (("p", DENIED), ("q", ALLOWED)):
+        policies = (np(allow), np(nothing, name=name, kind="StagedNetworkPolicy"))
+        assert ask(policies, A, WEB, on=CALICO, as_enforced=True) is outcome
+    staged = thing(
+        "projectcalico.org/v3", "StagedKubernetesNetworkPolicy", "k", "{podSelector: {}}", ", namespace: shop"
+    )
+    allowed = knp("{podSelector: {}, ingress: [{}]}")
+    assert ask((allowed, staged), A, WEB, on=CALICO, as_enforced=True) is DENIED
+
+
 def test_a_label_that_changes_with_each_rollout_may_select() -> None:
     """It is not recorded, so nobody knows: also as the only label of a subject."""
     for pair in ("pod-template-hash: abc", "pod-template-hash: abc, app: web"):
@@ -570,11 +587,11 @@ def test_calico_staged_policies_are_never_in_force() -> None:
     assert ask((staged,), A, WEB, on=CALICO, as_enforced=True) is ALLOWED
 
 
-@pytest.mark.parametrize("action", ["Delete", "Learn", "Ignore"])
-def test_calico_other_staged_actions_propose_nothing(action: str) -> None:
-    """Not even as if they were enforced."""
+@pytest.mark.parametrize(("action", "outcome"), [("Delete", UNKNOWN), ("Learn", ALLOWED), ("Ignore", ALLOWED)])
+def test_calico_other_staged_actions_propose_nothing(action: str, outcome: Outcome) -> None:
+    """Not even as if they were enforced. What remains once a policy is taken away is not evaluated."""
     staged = np(f"{{stagedAction: {action}, {ON}}}", kind="StagedNetworkPolicy")
-    assert ask((staged,), B, WEB, on=CALICO, as_enforced=True) is ALLOWED
+    assert ask((staged,), B, WEB, on=CALICO, as_enforced=True) is outcome
 
 
 def test_calico_policies_of_host_traffic_do_nothing_to_pods() -> None:
