@@ -54,7 +54,8 @@ EXIT_FAILED, EXIT_CUT, EXIT_INCOMPLETE, EXIT_NEW = 1, 3, 4, 5
 class Finding:
     """One thing that a reviewer should know. ``subject`` is a workload or a rule; ``traffic`` the edge it is about, ""
     of rules; ``source`` is ``path:line`` of the policy that matters most, "" when there is none; ``records`` counts
-    flow records. ``fingerprint`` is stable as long as the same rule does the same to the same traffic.
+    flow records; ``rule`` is what a rule says, "" of traffic. ``fingerprint`` is stable as
+    long as the same rule does the same to the same traffic.
     """
 
     code: Code
@@ -64,6 +65,7 @@ class Finding:
     message: str
     source: str = ""
     records: int = 0
+    rule: str = ""
 
     @property
     def level(self) -> Level:
@@ -72,7 +74,9 @@ class Finding:
 
     def fingerprint(self, of: str) -> str:
         """Return the stable id of the finding in the report of one set of policies."""
-        parts = (of, self.code, self.subject, self.direction or "", self.traffic, self.source.rpartition(":")[0])
+        # A rule is known by what it says: its place changes when others come and go.
+        about = self.rule or self.subject
+        parts = (of, self.code, about, self.direction or "", self.traffic, self.source.rpartition(":")[0])
         return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 

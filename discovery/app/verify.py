@@ -348,6 +348,7 @@ def _of_rule(breadth: Breadth) -> Iterator[Finding]:
         traffic="",
         message="",
         source=source,
+        rule=f"{breadth.policy} {breadth.meaning}",
     )
     allows = f"allows {breadth.peers} on {breadth.allowed_contents}"
     if not breadth.used:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from discovery.model.edge import Protocol
 from discovery.model.ports import PortSet
@@ -31,11 +31,13 @@ from discovery.verify.truth import Truth, any_of
 class Breadth:
     """What one written rule allows beside what was used of it. ``contents`` and ``workloads`` count what no edge used:
     ports and ICMP types over all protocols, workloads that exist. ``addresses`` counts addresses outside of the
-    cluster, None for all there are. ``used`` is how many edges it allowed; 0 is an unused rule.
+    cluster, None for all there are. ``used`` is how many edges it allowed; 0 is an unused rule. ``meaning`` is what the
+    rule says, wherever it stands.
     """
 
     policy: ReadPolicy
     key: RuleKey
+    meaning: str
     peers: str
     contents: int
     allowed_contents: str
@@ -92,6 +94,7 @@ def _measure(
     return Breadth(
         policy=policy,
         key=key,
+        meaning="; ".join(sorted(repr(replace(rule, place="")) for rule in rules)),
         peers=describe_peers(rules[0].peers),
         contents=contents,
         allowed_contents=_contents(rules),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from discovery.app.verification import CUTS, EXPLANATIONS, LEVELS, Code, Finding, SetReport, Verification
@@ -72,3 +74,11 @@ def test_fingerprints_hold_while_lines_move_and_differ_by_traffic() -> None:
     assert one.fingerprint("x") == moved.fingerprint("x")
     assert one.fingerprint("x") != one.fingerprint("y")
     assert one.fingerprint("x") != finding(Code.WOULD_DENY, "a -> b TCP/2").fingerprint("x")
+
+
+def test_a_rule_is_known_by_what_it_says() -> None:
+    """Wherever it stands among others; a wider one is another."""
+    first = replace(finding(Code.BROAD), subject="NetworkPolicy a/p spec.ingress[0]", rule="10.0.0.0/8")
+    moved = replace(first, subject="NetworkPolicy a/p spec.ingress[1]")
+    assert first.fingerprint("x") == moved.fingerprint("x")
+    assert first.fingerprint("x") != replace(first, rule="0.0.0.0/0").fingerprint("x")

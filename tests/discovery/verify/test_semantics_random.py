@@ -7,22 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.discovery.verify.test_semantics import (
-    ALLOWED,
-    CALICO,
-    CILIUM,
-    DENIED,
-    KNP_A,
-    ON,
-    ON_WEB,
-    WEB,
-    A,
-    B,
-    ask,
-    cnp,
-    np,
-    tier,
-)
+from tests.discovery.verify.asking import ALLOWED, CALICO, CILIUM, DENIED, WEB, A, B, ask, cnp, np, tier
+from tests.discovery.verify.test_semantics import KNP_A, ON, ON_WEB
 
 PEERS = ("a", "b", "any")
 
