@@ -42,7 +42,7 @@ class PromoteOptions:
 class Promotion:
     """The plan of a promotion and whether it was let through. ``report`` is the replay with everything that is promoted
     in force; ``gaps`` say why the inputs prove nothing; ``cut`` are edges that a step on the way would cut;
-    ``old`` are edges that may be open connections.
+    ``old`` are edges that may be open connections; ``whole`` says that all manifests of the dialect are promoted.
     """
 
     report: SetReport
@@ -52,6 +52,7 @@ class Promotion:
     old: tuple[Edge, ...]
     consequence: str
     complete: bool
+    whole: bool
     written: Written | None
 
     @property
@@ -96,6 +97,7 @@ def promote_policies(
         old=open_before(edges, steps),
         consequence=open_consequence(platform),
         complete=judgement.evidence.completeness.complete or options.verify.allow_partial,
+        whole=promoted == {path_of(policy) for policy in read.policies},
         written=None,
     )
     if done.exit_codes or options.dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,20 +126,33 @@ def _tell(done: Promotion, policies: Path, output: Path) -> None:
         who = ", ".join(map(str, step.workloads[:4])) or "no workload in the flows"
         click.echo(f"  {number:>3}. {printable(who)} ({counted(step.records, 'flow record')} decided)")
         for path in step.paths:
-            click.echo(f"       kubectl apply -f {printable(output / Path(path).relative_to(policies))}")
+            click.echo(f"       kubectl apply -f {_quoted(output / Path(path).relative_to(policies))}")
     if len(done.steps) > _SHOWN:
         click.echo(f"  and {counted(len(done.steps) - _SHOWN, 'step')} more, in the same way")
     _tell_open(done)
-    name = done.report.name
-    back = f"kubectl delete -f {output / name} -R" if name == "calico" else f"kubectl apply -f {policies / name} -R"
     click.echo("Watch      after each step: the header of each file says how")
-    click.echo(f"Roll back  {printable(back)}")
+    click.echo(f"Roll back  {_rollback(done, policies, output)}")
     if done.written is None:
         click.echo("Dry run    nothing was written; nothing stands in the way")
     else:
         click.echo(f"Written    {counted(len(done.written.written), 'file')} to {printable(output)}")
         for path in done.written.retired:
             click.echo(f"Retired    {printable(path)}")
+
+
+def _rollback(done: Promotion, policies: Path, output: Path) -> str:
+    """Return the command that takes back what this promotion applies, and no more."""
+    name = done.report.name
+    verb, root = ("delete", output) if name == "calico" else ("apply", policies)
+    if done.whole:
+        return f"kubectl {verb} -f {_quoted(root / name)} -R"
+    paths = sorted(Path(path).relative_to(policies) for step in done.steps for path in step.paths)
+    return f"kubectl {verb} {' '.join(f'-f {_quoted(root / path)}' for path in paths)}"
+
+
+def _quoted(path: Path) -> str:
+    """Return a path for a shell."""
+    return printable(shlex.quote(str(path)))
 
 
 def _tell_open(done: Promotion) -> None:

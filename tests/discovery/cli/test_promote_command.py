@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def test_a_dry_run_says_so(made: tuple[str, Path], tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1].startswith("Dry run")
     assert "kubectl delete" in result.stdout
     assert not (tmp_path / "o").exists()
+
+
+def test_the_roll_back_is_as_narrow_as_the_promotion(made: tuple[str, Path], tmp_path: Path) -> None:
+    """And safe to paste into a shell."""
+    source, folder = made
+    output = tmp_path / "an output"
+    for dialect, command, root in (("kubernetes", "apply", folder), ("calico", "delete", output)):
+        given = ("-o", str(output), "--dialect", dialect, "--namespace", "data", "--dry-run")
+        lines = run("promote", str(folder), source, *given).stdout.splitlines()
+        (back,) = (line.removeprefix("Roll back  ") for line in lines if line.startswith("Roll back"))
+        names = sorted(path.name for path in (folder / dialect / "data").iterdir())
+        files = [part for name in names for part in ("-f", str(root / dialect / "data" / name))]
+        assert shlex.split(back) == ["kubectl", command, *files]
 
 
 def test_refusals(repo: Path, made: tuple[str, Path], tmp_path: Path) -> None:
