@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 from discovery import __version__
 from discovery.app.verification import EXPLANATIONS, LEVELS, Code, Finding, SetReport, Verification
@@ -100,7 +101,7 @@ def _run(report: SetReport, baseline: frozenset[str] | None) -> dict[str, Any]:
         {
             "ruleId": diagnostic.code,
             "level": _SARIF_LEVELS[diagnostic.level],
-            "message": {"text": diagnostic.message},
+            "message": {"text": _plain(diagnostic.message)},
             "locations": _locations(diagnostic.subject),
         }
         for diagnostic in report.diagnostics
@@ -121,7 +122,7 @@ def _result(finding: Finding, name: str, baseline: frozenset[str] | None) -> dic
     found: dict[str, Any] = {
         "ruleId": finding.code.value,
         "level": _SARIF_LEVELS[finding.level],
-        "message": {"text": f"{finding.subject}: {about}{finding.message}"},
+        "message": {"text": _plain(f"{finding.subject}: {about}{finding.message}")},
         "locations": _locations(finding.source),
         "partialFingerprints": {"policyDiscovery/v1": fingerprint},
     }
@@ -130,10 +131,15 @@ def _result(finding: Finding, name: str, baseline: frozenset[str] | None) -> dic
     return found
 
 
+def _plain(text: str) -> str:
+    """Return hostile text of a message, in which brackets would make a link (SARIF 2.1.0, 3.11.6)."""
+    return text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
+
+
 def _locations(source: str) -> list[dict[str, Any]]:
     """Return where ``path:line`` is; nowhere without one."""
     path, _, line = source.rpartition(":")
     if not path or not line.isdigit():
         return []
-    uri = {"uri": path.replace("\\", "/")}
+    uri = {"uri": quote(path.replace("\\", "/").encode("utf-8", "surrogateescape"))}
     return [{"physicalLocation": {"artifactLocation": uri, "region": {"startLine": max(int(line), 1)}}}]

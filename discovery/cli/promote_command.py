@@ -119,6 +119,15 @@ def _tell(done: Promotion, policies: Path, output: Path) -> None:
     click.echo(
         f"Proof      {counted(edges, 'accepted edge')} replayed, {done.report.fates.get('covered', 0):,} allowed"
     )
+    audited = done.report.fates.get("audited-today", 0)
+    if audited:
+        verbs, then = ("passes", "is") if audited == 1 else ("pass", "are")
+        click.echo(
+            f"Audited    {counted(audited, 'edge')} {verbs} in audit mode alone, and {then} cut once this is enforced:"
+        )
+        for finding in done.report.findings:
+            if finding.code == "audited-today":
+                click.echo(f"             {printable(finding.traffic)}")
     if done.exit_codes:
         _tell_refusal(done)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from discovery.app.verification import Code, Finding, SetReport, Verification
 from discovery.app.verify_records import as_record, as_sarif
@@ -68,3 +69,15 @@ def test_sarif_has_what_the_standard_asks_for() -> None:
         {"physicalLocation": {"artifactLocation": {"uri": "policies/p.yaml"}, "region": {"startLine": 3}}}
     ]
     assert run["results"][1]["locations"] == []
+
+
+def test_hostile_names_are_no_links_and_no_other_uri() -> None:
+    """A message of SARIF reads brackets as links, and a URI has its own escapes."""
+    hostile = replace(CUT, subject="[click](https://evil.example)", source="h\x1b x#%/\udce9.yaml:7")
+    given = verification()
+    report = replace(given.reports[0], findings=(hostile,), diagnostics=())
+    (result,) = as_sarif(replace(given, reports=(report,)))["runs"][0]["results"]
+    assert result["message"]["text"].startswith("\\[click\\](https://evil.example): ")
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "h%1B%20x%23%25/%E9.yaml"
+    assert place["region"] == {"startLine": 7}

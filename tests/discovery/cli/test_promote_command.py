@@ -35,6 +35,11 @@ def test_the_plan_has_commands_in_order(made: tuple[str, Path], tmp_path: Path) 
     applied = [line.split()[-1] for line in lines if "kubectl apply -f" in line and "Roll back" not in line]
     assert all(Path(path).is_file() for path in applied)
     assert any(line.startswith("Open       1 edge") for line in lines)
+    told = lines.index("Audited    2 edges pass in audit mode alone, and are cut once this is enforced:")
+    assert [line.split(" TCP")[0].strip() for line in lines[told + 1 : told + 3]] == [
+        "edge/storefront-canary -> edge/admin-console",
+        "shop/catalog -> payments/fraud-check",
+    ]
     assert any(line.startswith("Roll back  kubectl apply -f") for line in lines)
     assert lines[-1].startswith("Written    28 files")
 
