@@ -169,13 +169,18 @@ def _is_named(rule: ReadRule) -> bool:
 
 
 def _asks_dns(spec: dict[str, Any]) -> bool:
-    """Say whether a spec, which was read already, has answers to DNS queries of its pods looked at."""
+    """Say whether a spec has answers to DNS queries of its pods looked at; it may hold anything."""
     return any(
-        isinstance(port, dict) and isinstance(port.get("rules"), dict) and port["rules"].get("dns")
-        for item in spec.get("egress") or ()
-        if isinstance(item, dict) and isinstance(item.get("toPorts"), list)
-        for port in item["toPorts"]
+        isinstance(port, dict) and isinstance(port.get("rules"), dict) and bool(port["rules"].get("dns"))
+        for item in _each(spec.get("egress"))
+        if isinstance(item, dict)
+        for port in _each(item.get("toPorts"))
     )
+
+
+def _each(value: Any) -> list[Any]:
+    """Return the items of a list, and none of what is no list."""
+    return value if isinstance(value, list) else []
 
 
 def _read_subject(spec: dict[str, Any], where: str, namespace: str | None, notes: Notes) -> tuple[PodMatch, bool]:

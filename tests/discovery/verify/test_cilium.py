@@ -583,3 +583,14 @@ def test_random_content_never_raises(
         _, diagnostics = read(given_, "f:1")
         assert {one.subject for one in diagnostics} <= {"f:1"}
         assert all(one.message.isprintable() for one in diagnostics)
+
+
+@pytest.mark.parametrize(
+    "egress", [1, "x", {}, [1], [{"toPorts": 1}], [{"toPorts": [1]}], [{"toPorts": [{"rules": 1}]}]]
+)
+def test_rules_that_are_none_leave_the_policy_open(egress: object) -> None:
+    """Whatever stands in the place of rules: a finding, and what the policy does stays unknown."""
+    policies, diagnostics = read({**HEAD, "spec": {"endpointSelector": {}, "egress": egress}}, "f:1")
+    assert codes(diagnostics) == ["not-evaluated"]
+    assert policies
+    assert not all(policy.complete for policy in policies)
