@@ -38,11 +38,19 @@ def diff_policies(old: str | Path, new: str | Path, options: DiffOptions | None 
     """
     options = options or DiffOptions()
     before, after = _by_dialect(Path(old)), _by_dialect(Path(new))
+    both = before.keys() & after.keys()
+    # The dialects that suggest wrote say the same, and one is applied: one that is not there was not taken away.
+    alternatives = both and _is_ours(Path(old)) and _is_ours(Path(new))
     return tuple(
         _compare(dialect, before.get(dialect), after.get(dialect), options.platforms)
         for dialect in Dialect
-        if dialect in before or dialect in after
+        if dialect in (both if alternatives else before.keys() | after.keys())
     )
+
+
+def _is_ours(path: Path) -> bool:
+    """Say whether a path is a folder that ``suggest`` or ``promote`` wrote."""
+    return any(given.dialect is not None for given in policy_sets([path]))
 
 
 def _by_dialect(path: Path) -> dict[Dialect, dict[str, bytes]]:

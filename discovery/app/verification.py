@@ -84,12 +84,13 @@ class Finding:
 class SetReport:
     """What one set of policies does on one platform. ``fates`` counts edges by what becomes of them; ``before`` and
     ``after`` say what is open without and with the policies; ``usable`` says that every manifest could be read, so that
-    what is not reported is not there.
+    what is not reported is not there. ``governed`` counts the workloads that any policy is about.
     """
 
     name: str
     platform: Platform
     policies: int
+    governed: int
     fates: dict[str, int]
     findings: tuple[Finding, ...]
     diagnostics: tuple[Diagnostic, ...]

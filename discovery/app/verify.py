@@ -19,7 +19,7 @@ from discovery.learn.intents import Subjects, learn
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling
 from discovery.model.capture import Aspect, Shows, merged, shown
 from discovery.model.diagnostics import Level
-from discovery.model.edge import Edge
+from discovery.model.edge import Direction, Edge
 from discovery.model.errors import InputError, OptionError
 from discovery.model.intent import Dialect
 from discovery.model.platform import Platform, detect_platforms, parse_platforms
@@ -77,7 +77,7 @@ def verify_policies(
         reports=tuple(reports),
         completeness=judgement.evidence.completeness,
         allow_partial=options.allow_partial,
-        gaps=gaps(judgement),
+        gaps=(*gaps(judgement), *(() if options.as_written else _idle(reports))),
         baseline=known,
     )
 
@@ -146,6 +146,13 @@ def gaps(judgement: Judgement) -> tuple[str, ...]:
             if one.records and shown(one, Aspect.LABELS) is Shows.NO
         ]
     return tuple(found)
+
+
+def _idle(reports: Iterable[SetReport]) -> Iterator[str]:
+    """Yield which sets are about none of the workloads, so that the flows say nothing about them."""
+    for report in reports:
+        if report.policies and not report.governed:
+            yield f"the {report.name} policies are about none of its workloads"
 
 
 def _listed(given: str | Path | Iterable[str | Path]) -> tuple[str | Path, ...]:
@@ -248,6 +255,7 @@ def report_on(name: str, read: ReadSet, platform: Platform, judgement: Judgement
         name=name,
         platform=platform,
         policies=len({policy.source for policy in read.policies}),
+        governed=len({one.ref for one in versions if not all(evaluator.is_open(side, one) for side in Direction)}),
         fates=dict(sorted(fates.items())),
         findings=tuple(sorted(findings, key=_order)),
         diagnostics=read.diagnostics,

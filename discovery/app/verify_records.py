@@ -38,6 +38,7 @@ def _report(report: SetReport, known: frozenset[str]) -> dict[str, Any]:
         "policies": report.name,
         "platform": str(report.platform),
         "manifests": report.policies,
+        "governed_workloads": report.governed,
         "usable": report.usable,
         "edges": report.fates,
         "open_without": asdict(report.before),

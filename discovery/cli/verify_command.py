@@ -151,6 +151,7 @@ def _tell_report(report: SetReport, baseline: frozenset[str] | None, *, as_writt
     how = "as written" if as_written else "as if enforced"
     policies = counted(report.policies, "policy", "policies")
     click.echo(f"{report.name.capitalize():<11}{policies} on {report.platform}, {how}")
+    click.echo(f"Governed   {report.governed:,} of {counted(report.after.workloads, 'workload')} of the flows")
     edges = sum(report.fates.values())
     click.echo(f"Traffic    {counted(edges, 'accepted edge')}, {report.fates.get('covered', 0):,} surely allowed")
     _tell_openness(report)

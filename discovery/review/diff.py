@@ -220,7 +220,8 @@ def _by_source(read: ReadSet) -> dict[str, list[tuple[object, ...]]]:
     """Return the meanings of the policies of each file."""
     found: dict[str, list[tuple[object, ...]]] = {}
     for policy in read.policies:
-        found.setdefault(policy.source.rpartition(":")[0], []).append((str(policy), *_meaning(policy)))
+        meaning = (str(policy), _in_force(policy), *_meaning(policy))
+        found.setdefault(policy.source.rpartition(":")[0], []).append(meaning)
     return found
 
 

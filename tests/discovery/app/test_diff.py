@@ -9,7 +9,10 @@ import pytest
 
 from discovery import suggest
 from discovery.app.diff import diff_policies, markdown_of, record_of, text_of
+from discovery.app.promote import PromoteOptions, promote_policies
+from discovery.app.verify import VerifyOptions
 from discovery.model.errors import InputError
+from discovery.model.intent import Dialect
 
 POLICY = """
 apiVersion: networking.k8s.io/v1
@@ -34,6 +37,18 @@ def test_what_suggest_wrote_is_compared_dialect_by_dialect(repo: Path, tmp_path:
     found = diff_policies(tmp_path / "a", tmp_path / "b")
     assert [one.name for one in found] == ["cilium", "calico", "kubernetes"]
     assert all(one.difference.empty and not one.unread for one in found)
+
+
+def test_promotion_changes_the_mode_of_the_dialect_that_was_promoted(repo: Path, tmp_path: Path) -> None:
+    """Not the text alone; and the other dialects, which say the same, were not taken away."""
+    source = repo / "sample_flows" / "shop-hubble.jsonl"
+    suggest(source, tmp_path / "a")
+    options = PromoteOptions(verify=VerifyOptions(), dialect=Dialect.CALICO, namespaces=("data",))
+    promote_policies(tmp_path / "a", source, tmp_path / "b", options)
+    (one,) = diff_policies(tmp_path / "a", tmp_path / "b")
+    assert one.name == "calico"
+    assert one.difference.same == ()
+    assert {mode.rpartition(": ")[2] for mode in one.difference.modes} == {"monitored -> enforced"}
 
 
 def test_folders_are_compared_by_paths_inside_of_them(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def verification(
 ) -> Verification:
     """Return a verification with one finding per code."""
     report = SetReport(
-        name="cilium", platform=default_platform(Dialect.CILIUM), policies=1, fates={},
+        name="cilium", platform=default_platform(Dialect.CILIUM), policies=1, governed=1, fates={},
         findings=tuple(map(finding, codes)), diagnostics=(), usable=usable, before=OPEN, after=OPEN,
     )  # fmt: skip
     account = Completeness(events_lost=lost)

@@ -175,6 +175,17 @@ spec: {endpointSelector: {matchLabels: {app: cart}}, ingress: [{fromEndpoints: [
     assert (report.name, report.fates, found.exit_codes) == ("cilium", {"covered": 1}, ())
 
 
+def test_policies_of_other_workloads_are_not_proven(sample: tuple[Path, Path], tmp_path: Path) -> None:
+    """Nothing would be cut by policies that are about nothing here, and that is no proof."""
+    source, policies = sample
+    text = (policies / "kubernetes" / "shop" / "deployment-cart.yaml").read_text()
+    (tmp_path / "p.yaml").write_text(text.replace("namespace: shop", "namespace: elsewhere"))
+    found = verify_policies(tmp_path, source)
+    assert (found.exit_codes, found.reports[0].governed) == ((4,), 0)
+    assert found.gaps == ("the kubernetes policies are about none of its workloads",)
+    assert verify_policies(policies, source).reports[0].governed > 20
+
+
 def test_inputs_that_show_nothing_prove_nothing(sample: tuple[Path, Path], tmp_path: Path) -> None:
     """No accepted traffic, or pods without labels: exit 4, unless asked to go on."""
     source, policies = sample

@@ -27,8 +27,9 @@ BROKEN = Diagnostic(code="not-evaluated", level=Level.ERROR, subject="policies/q
 def verification(baseline: frozenset[str] | None = None) -> Verification:
     """Return a verification with two findings and a manifest that could not be read."""
     report = SetReport(
-        name="cilium", platform=default_platform(Dialect.CILIUM), policies=2, fates={"covered": 1, "would-deny": 1},
-        findings=(CUT, NOWHERE), diagnostics=(BROKEN,), usable=True, before=OPEN, after=OPEN,
+        name="cilium", platform=default_platform(Dialect.CILIUM), policies=2, governed=1,
+        fates={"covered": 1, "would-deny": 1}, findings=(CUT, NOWHERE), diagnostics=(BROKEN,), usable=True,
+        before=OPEN, after=OPEN,
     )  # fmt: skip
     return Verification(reports=(report,), completeness=Completeness(), allow_partial=False, baseline=baseline)
 
