@@ -10,10 +10,10 @@ from discovery.app.manifests import policy_sets
 from discovery.app.output import Written, publish, stage, write_staged
 from discovery.app.promotion import Step, check_steps, in_force, open_before, open_consequence, path_of, plan_steps
 from discovery.app.told import ports_by
-from discovery.app.verification import CUTS, EXIT_CUT, EXIT_FAILED, EXIT_INCOMPLETE, SetReport
+from discovery.app.verification import CUTS, SetReport
 from discovery.app.verify import Judgement, VerifyOptions, gaps, judge_inputs, report_on
 from discovery.model.edge import Edge
-from discovery.model.errors import InputError, OptionError, ReadBackError
+from discovery.model.errors import EXIT_CUT, EXIT_FAILED, EXIT_INCOMPLETE, InputError, OptionError, ReadBackError
 from discovery.model.intent import Dialect
 from discovery.model.platform import Platform
 from discovery.model.workload import WorkloadRef

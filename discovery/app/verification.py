@@ -10,6 +10,7 @@ from enum import StrEnum
 from discovery.model.completeness import Completeness
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
+from discovery.model.errors import EXIT_CHANGED, EXIT_CUT, EXIT_FAILED, EXIT_INCOMPLETE
 from discovery.model.platform import Platform
 from discovery.verify.reach import Openness
 
@@ -46,8 +47,6 @@ EXPLANATIONS = {
     Code.BROAD: "rules that allow more than the recorded traffic used",
     Code.UNUSED: "rules that no recorded traffic used",
 }
-
-EXIT_FAILED, EXIT_CUT, EXIT_INCOMPLETE, EXIT_NEW = 1, 3, 4, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,5 +131,5 @@ class Verification:
         if any(finding.code in CUTS for finding in fresh):
             codes.append(EXIT_CUT)
         if self.baseline is not None and any(finding.code not in CUTS for finding in fresh):
-            codes.append(EXIT_NEW)
+            codes.append(EXIT_CHANGED)
         return tuple(codes)

@@ -7,19 +7,23 @@ import functools
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 import click
 
-from discovery.model.errors import DiscoveryError, IncompleteInputError, OptionError
+from discovery.model.errors import (
+    EXIT_FAILED,
+    EXIT_INCOMPLETE,
+    EXIT_USAGE,
+    DiscoveryError,
+    IncompleteInputError,
+    OptionError,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INCOMPLETE = 4
 
 
 def exit_code(error: DiscoveryError) -> int:
@@ -159,3 +163,32 @@ def cluster_option(function: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--cluster", default="default", show_default=True, help="Cluster name for records that do not tell theirs."
     )(function)
+
+
+def inventory_option(function: Callable[P, R]) -> Callable[P, R]:
+    """Add ``--inventory``."""
+    return click.option(
+        "--inventory",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="Objects of the cluster from kubectl get ... -A -o yaml (or json); may be repeated.",
+    )(function)
+
+
+def platform_option(function: Callable[P, R]) -> Callable[P, R]:
+    """Add ``--platform``."""
+    return click.option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        metavar="NAME=VERSION",
+        help="Platform, its version and settings, for example cilium=1.18; may be repeated.",
+    )(function)
+
+
+def period_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Add ``--since`` and ``--until``."""
+    until = click.option("--until", type=Time(), metavar="TIME", help="Use traffic before this time (UTC).")
+    since = click.option("--since", type=Time(), metavar="TIME", help="Use traffic from this time on (UTC).")
+    return since(until(function))

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from discovery.cli.common import printable, speaks
-
-EXIT_FAILED, EXIT_CHANGED = 1, 5
+from discovery.cli.common import platform_option, printable, speaks
+from discovery.model.errors import EXIT_CHANGED, EXIT_FAILED
 
 _EPILOG = """\b
 Examples:
@@ -26,13 +25,7 @@ Exit codes:
 @click.command(epilog=_EPILOG)
 @click.argument("old", type=click.Path(exists=True, path_type=Path))
 @click.argument("new", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="NAME=VERSION",
-    help="Platform, its version and settings, for example cilium=1.18; may be repeated.",
-)
+@platform_option
 @click.option("--exit-code", is_flag=True, help="Exit with 5 when a connection is decided differently.")
 @click.option(
     "--format",

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from discovery.cli.common import EXIT_FAILED, format_option, input_format_option, printable, speaks
+from discovery.cli.common import format_option, input_format_option, printable, speaks
+from discovery.model.errors import EXIT_FAILED
 
 EPILOG = """
 \b

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from discovery.cli.common import Bars, cluster_option, input_format_option, printable, speaks, workers_option
+from discovery.cli.common import (
+    Bars,
+    cluster_option,
+    input_format_option,
+    inventory_option,
+    platform_option,
+    printable,
+    speaks,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from discovery.app.explain import ConnectionReason, RuleReason
@@ -26,20 +35,8 @@ Examples:
 @click.argument("policies", type=click.Path(exists=True, path_type=Path))
 @click.argument("what")
 @click.argument("inputs", nargs=-1, metavar="[INPUT]...")
-@click.option(
-    "--inventory",
-    multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    metavar="FILE",
-    help="What the cluster has (kubectl get -o yaml|json); may be repeated.",
-)
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="NAME=VERSION",
-    help="Platform, its version and settings, for example cilium=1.18; may be repeated.",
-)
+@inventory_option
+@platform_option
 @click.option("--as-written", is_flag=True, help="Take monitor forms as they are, inert, not as if they were promoted.")
 @input_format_option
 @cluster_option

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from discovery.cli.common import EXIT_INCOMPLETE, Bars, cluster_option, printable, speaks, workers_option
+from discovery.cli.common import Bars, cluster_option, printable, speaks, workers_option
+from discovery.model.errors import EXIT_INCOMPLETE
 
 if TYPE_CHECKING:
     from discovery.model.completeness import Completeness

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from discovery.cli.common import Bars, cluster_option, input_format_option, printable, speaks, workers_option
+from discovery.cli.common import (
+    Bars,
+    cluster_option,
+    input_format_option,
+    inventory_option,
+    platform_option,
+    printable,
+    speaks,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from discovery.app.promote import Promotion
@@ -40,20 +49,8 @@ Exit codes:
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and what stands in its way; write nothing.")
 @click.option("--prune", is_flag=True, help="Retire files of an earlier promotion that are not part of this one.")
-@click.option(
-    "--inventory",
-    multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    metavar="FILE",
-    help="What the cluster has (kubectl get -o yaml|json); may be repeated.",
-)
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="NAME=VERSION",
-    help="Platform, its version and settings, for example cilium=1.18; may be repeated.",
-)
+@inventory_option
+@platform_option
 @click.option("--allow-partial", is_flag=True, help="Do not refuse because the input is incomplete.")
 @input_format_option
 @cluster_option

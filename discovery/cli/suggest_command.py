@@ -10,10 +10,12 @@ import click
 
 from discovery.cli.common import (
     Bars,
-    Time,
     cluster_option,
     format_option,
     input_format_option,
+    inventory_option,
+    period_options,
+    platform_option,
     printable,
     speaks,
     workers_option,
@@ -67,28 +69,15 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written un
     metavar="DIR",
     help="Manifests of the policies that the cluster has now.",
 )
-@click.option(
-    "--inventory",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Objects of the cluster from kubectl get ... -A -o yaml (or json); may be repeated.",
-)
+@inventory_option
 @click.option(
     "--owners",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Who owns which workload, one PATTERN OWNER per line (shop/* @acme/shop): a page and a label per owner.",
 )
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="NAME=VERSION",
-    help="Platform, its version and settings, for example cilium=1.18; may be repeated.",
-)
-@click.option("--since", type=Time(), metavar="TIME", help="Use traffic from this time on (UTC).")
-@click.option("--until", type=Time(), metavar="TIME", help="Use traffic before this time (UTC).")
+@platform_option
+@period_options
 @click.option("--allow-partial", is_flag=True, help="Learn from incomplete input; the summary says what is missing.")
 @click.option("--accept-inferred", is_flag=True, help="Learn edges whose direction is only inferred from port use.")
 @click.option("--learn-audit", is_flag=True, help="Learn traffic that today's policy would deny (AUDIT verdicts).")

@@ -10,9 +10,11 @@ import click
 
 from discovery.cli.common import (
     Bars,
-    Time,
     cluster_option,
     input_format_option,
+    inventory_option,
+    period_options,
+    platform_option,
     printable,
     speaks,
     workers_option,
@@ -43,22 +45,9 @@ Exit codes:
 @click.command(epilog=_EPILOG)
 @click.argument("policies", type=click.Path(exists=True, path_type=Path))
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option(
-    "--inventory",
-    multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    metavar="FILE",
-    help="What the cluster has (kubectl get -o yaml|json): versions, settings, ports by name; may be repeated.",
-)
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="NAME=VERSION",
-    help="Platform, its version and settings, for example cilium=1.18; may be repeated.",
-)
-@click.option("--since", type=Time(), metavar="TIME", help="Use traffic from this time on (UTC).")
-@click.option("--until", type=Time(), metavar="TIME", help="Use traffic before this time (UTC).")
+@inventory_option
+@platform_option
+@period_options
 @click.option("--as-written", is_flag=True, help="Take monitor forms as they are, inert, not as if they were promoted.")
 @click.option("--allow-partial", is_flag=True, help="Do not fail because the input is incomplete.")
 @click.option("--accept-inferred", is_flag=True, help="Count edges whose direction is only inferred as decided.")
@@ -199,7 +188,7 @@ def _tell_findings(findings: list[Finding], name: str, baseline: frozenset[str] 
 
 def _verdict(found: Verification) -> str:
     """Return the end of the report: whether these policies may be enforced."""
-    from discovery.app.verification import EXIT_CUT, EXIT_FAILED, EXIT_INCOMPLETE, EXIT_NEW
+    from discovery.model.errors import EXIT_CHANGED, EXIT_CUT, EXIT_FAILED, EXIT_INCOMPLETE
 
     if EXIT_FAILED in found.exit_codes:
         return "not usable: a manifest cannot be read or told from another, and nobody knows what it would do"
@@ -207,7 +196,7 @@ def _verdict(found: Verification) -> str:
         return "do not enforce: accepted traffic would be cut, or may be"
     if EXIT_INCOMPLETE in found.exit_codes:
         return "not proven: the input is incomplete, and what it lacks may be cut (--allow-partial accepts that)"
-    if EXIT_NEW in found.exit_codes:
+    if EXIT_CHANGED in found.exit_codes:
         return "nothing accepted would be cut; there are findings that the baseline does not have"
     known = "" if found.baseline is None else " beyond what the baseline knows"
     return f"nothing that was accepted in this window would be cut{known}"

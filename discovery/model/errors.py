@@ -17,6 +17,13 @@ next, in words that can be shown as they are.
 
 from __future__ import annotations
 
+# How every command ends; if several apply the first of 1, 4, 3, 5 wins.
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CUT = 3  # accepted traffic would be cut
+EXIT_INCOMPLETE = 4
+EXIT_CHANGED = 5  # drift, or findings that are new
+
 
 class DiscoveryError(Exception):
     """Base of every deliberate error; ``hint`` says what to do next."""
