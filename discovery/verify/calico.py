@@ -25,7 +25,7 @@ from discovery.verify.fields import (
     home,
     mapping,
     only,
-    read_head,
+    read_manifest,
     read_rules,
     sequence,
     shown,
@@ -57,34 +57,30 @@ def read(
     document: dict[str, Any], source: str, context: Context = NO_CONTEXT
 ) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
     """Return one policy per type, and what could not be evaluated. Never raises for bad content."""
-    notes = Notes(source)
-    try:
-        head = read_head(document)
-    except NotEvaluatedError as error:
-        notes.reject(error)
-        return (), tuple(notes.found)
-    if head.kind in _REFERRED:
-        return (), ()
-    if head.api_version not in (_API, _STORED) or head.kind not in _KINDS:
-        notes.reject(NotEvaluatedError("kind", f"{shown(head.api_version)} {shown(head.kind)} is not evaluated"))
-        return _stand_in(head, source), tuple(notes.found)
-    everywhere, staged = _KINDS[head.kind]
-    namespace = None if everywhere else home(head, notes)
-    policies: tuple[ReadPolicy, ...]
-    try:
-        policies = _read_spec(document, head, namespace, notes, context)
-    except NotEvaluatedError as error:
-        notes.reject(error)
-        policies = unread(Dialect.CALICO, head, namespace, source, staged=staged)
-    return policies, tuple(notes.found)
+
+    def stand_in(head: Head) -> tuple[ReadPolicy, ...]:
+        if head.kind not in _KINDS:
+            return ()
+        everywhere, staged = _KINDS[head.kind]
+        return unread(Dialect.CALICO, head, None if everywhere else head.namespace, source, staged=staged)
+
+    def read_known(head: Head, notes: Notes) -> tuple[ReadPolicy, ...]:
+        if head.kind in _REFERRED:  # read before all policies
+            return ()
+        everywhere, staged = _KINDS[head.kind]
+        namespace = None if everywhere else home(head, notes)
+        try:
+            return _read_spec(document, head, namespace, notes, context)
+        except NotEvaluatedError as error:
+            notes.reject(error)
+            return unread(Dialect.CALICO, head, namespace, source, staged=staged)
+
+    return read_manifest(document, source, _is_known, read_known, stand_in)
 
 
-def _stand_in(head: Head, source: str) -> tuple[ReadPolicy, ...]:
-    """Return what stands for a policy of a form that is not evaluated: it may do anything."""
-    if head.kind not in _KINDS:
-        return ()
-    everywhere, staged = _KINDS[head.kind]
-    return unread(Dialect.CALICO, head, None if everywhere else head.namespace, source, staged=staged)
+def _is_known(head: Head) -> bool:
+    """Say whether a manifest is of a kind and version that is read."""
+    return head.kind in _REFERRED or (head.api_version in (_API, _STORED) and head.kind in _KINDS)
 
 
 def _read_spec(

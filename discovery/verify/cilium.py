@@ -28,7 +28,7 @@ from discovery.verify.fields import (
     home,
     mapping,
     only,
-    read_head,
+    read_manifest,
     read_rules,
     sequence,
     shown,
@@ -77,28 +77,27 @@ def read(
 
     Never raises for bad content.
     """
-    notes = Notes(source)
-    try:
-        head = read_head(document)
-    except NotEvaluatedError as error:
-        notes.reject(error)
-        return (), tuple(notes.found)
-    if head.kind == _GROUP_KIND:  # read before all policies
-        return (), ()
-    clusterwide = head.kind == _CLUSTERWIDE
-    if head.api_version != _API or head.kind not in _KINDS:
-        notes.reject(NotEvaluatedError("kind", f"{shown(head.api_version)} {shown(head.kind)} is not evaluated"))
-        known = head.kind in _KINDS
-        place = None if clusterwide else head.namespace
-        return (unread(Dialect.CILIUM, head, place, source, staged=False) if known else ()), tuple(notes.found)
-    policies: tuple[ReadPolicy, ...]
-    namespace = None if clusterwide else home(head, notes)
-    try:
-        policies = _read_specs(document, head, namespace, notes, context)
-    except NotEvaluatedError as error:
-        notes.reject(error)
-        policies = unread(Dialect.CILIUM, head, namespace, source, staged=False)
-    return policies, tuple(notes.found)
+
+    def stand_in(head: Head) -> tuple[ReadPolicy, ...]:
+        place = None if head.kind == _CLUSTERWIDE else head.namespace
+        return unread(Dialect.CILIUM, head, place, source, staged=False) if head.kind in _KINDS else ()
+
+    def read_known(head: Head, notes: Notes) -> tuple[ReadPolicy, ...]:
+        if head.kind == _GROUP_KIND:  # read before all policies
+            return ()
+        namespace = None if head.kind == _CLUSTERWIDE else home(head, notes)
+        try:
+            return _read_specs(document, head, namespace, notes, context)
+        except NotEvaluatedError as error:
+            notes.reject(error)
+            return unread(Dialect.CILIUM, head, namespace, source, staged=False)
+
+    return read_manifest(document, source, _is_known, read_known, stand_in)
+
+
+def _is_known(head: Head) -> bool:
+    """Say whether a manifest is of a kind and version that is read."""
+    return head.kind == _GROUP_KIND or (head.api_version == _API and head.kind in _KINDS)
 
 
 def _read_specs(

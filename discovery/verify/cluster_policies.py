@@ -15,7 +15,6 @@ from discovery.model.diagnostics import Diagnostic
 from discovery.model.edge import Direction, Protocol
 from discovery.model.intent import Dialect
 from discovery.model.ports import MAX_PORT, PortSet
-from discovery.verify.context import NO_CONTEXT, Context
 from discovery.verify.fields import (
     Head,
     Notes,
@@ -23,7 +22,7 @@ from discovery.verify.fields import (
     integer,
     mapping,
     only,
-    read_head,
+    read_manifest,
     read_rules,
     sequence,
     shown,
@@ -69,29 +68,20 @@ _PROTOCOLS = {protocol.value: protocol for protocol in Protocol if protocol.has_
 _Ports = tuple[dict[Protocol, PortSet], dict[Protocol, tuple[str, ...]]]
 
 
-def read(
-    document: dict[str, Any],
-    source: str,
-    context: Context = NO_CONTEXT,  # noqa: ARG001 - these policies refer to nothing; all readers look alike
-) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
+def read(document: dict[str, Any], source: str) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
     """Return one policy per direction with rules, and what could not be evaluated. Never raises for bad content."""
-    notes = Notes(source)
-    try:
-        head = read_head(document)
-    except NotEvaluatedError as error:
-        notes.reject(error)
-        return (), tuple(notes.found)
-    policies: tuple[ReadPolicy, ...] = ()
-    if KINDS.get(head.kind) != head.api_version:
-        notes.reject(NotEvaluatedError("kind", f"{shown(head.api_version)} {shown(head.kind)} is not evaluated"))
-        known = head.kind in KINDS
-        return (unread(Dialect.KUBERNETES, head, None, source, staged=False) if known else ()), tuple(notes.found)
-    try:
-        policies = _read_spec(document, head, notes)
-    except NotEvaluatedError as error:
-        notes.reject(error)
-        policies = unread(Dialect.KUBERNETES, head, None, source, staged=False)
-    return policies, tuple(notes.found)
+
+    def stand_in(head: Head) -> tuple[ReadPolicy, ...]:
+        return unread(Dialect.KUBERNETES, head, None, source, staged=False) if head.kind in KINDS else ()
+
+    def read_known(head: Head, notes: Notes) -> tuple[ReadPolicy, ...]:
+        try:
+            return _read_spec(document, head, notes)
+        except NotEvaluatedError as error:
+            notes.reject(error)
+            return stand_in(head)
+
+    return read_manifest(document, source, lambda head: KINDS.get(head.kind) == head.api_version, read_known, stand_in)
 
 
 def _read_spec(document: dict[str, Any], head: Head, notes: Notes) -> tuple[ReadPolicy, ...]:

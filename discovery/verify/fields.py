@@ -201,6 +201,30 @@ def read_head(document: dict[str, Any]) -> Head:
     )
 
 
+def read_manifest(
+    document: dict[str, Any],
+    source: str,
+    is_known: Callable[[Head], bool],
+    read_known: Callable[[Head, Notes], tuple[ReadPolicy, ...]],
+    stand_in: Callable[[Head], tuple[ReadPolicy, ...]],
+) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
+    """Return the policies of one manifest of a kind and version that is known, ``stand_in`` for another, and what could
+    not be evaluated. Never raises for bad content.
+    """
+    notes = Notes(source)
+    try:
+        head = read_head(document)
+    except NotEvaluatedError as error:
+        notes.reject(error)
+        return (), tuple(notes.found)
+    if is_known(head):
+        policies = read_known(head, notes)
+    else:
+        notes.reject(NotEvaluatedError("kind", f"{shown(head.api_version)} {shown(head.kind)} is not evaluated"))
+        policies = stand_in(head)
+    return policies, tuple(notes.found)
+
+
 def home(head: Head, notes: Notes) -> str:
     """Return the namespace of a namespaced manifest; a missing one is read as ``default``, with a warning."""
     if head.namespace is not None:

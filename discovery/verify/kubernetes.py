@@ -18,7 +18,6 @@ from discovery.model.intent import Dialect
 from discovery.model.ports import MAX_PORT, PortSet
 from discovery.model.workload import Labels
 from discovery.verify.conditions import NAMESPACE_NAME, Scope
-from discovery.verify.context import NO_CONTEXT, Context
 from discovery.verify.fields import (
     Head,
     Notes,
@@ -28,7 +27,7 @@ from discovery.verify.fields import (
     label_selector,
     mapping,
     only,
-    read_head,
+    read_manifest,
     read_rules,
     sequence,
     shown,
@@ -58,31 +57,21 @@ _PORT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 _PROTOCOLS = {"TCP": Protocol.TCP, "UDP": Protocol.UDP, "SCTP": Protocol.SCTP}
 
 
-def read(
-    document: dict[str, Any],
-    source: str,
-    context: Context = NO_CONTEXT,  # noqa: ARG001 - these policies refer to nothing; all readers look alike
-) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
+def read(document: dict[str, Any], source: str) -> tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]:
     """Return one policy per declared direction, and what could not be evaluated. Never raises for bad content."""
-    notes = Notes(source)
-    try:
-        head = read_head(document)
-    except NotEvaluatedError as error:
-        notes.reject(error)
-        return (), tuple(notes.found)
-    policies: tuple[ReadPolicy, ...]
-    if (head.api_version, head.kind) not in _SUPPORTED:
-        notes.reject(NotEvaluatedError("kind", f"{shown(head.api_version)} {shown(head.kind)} is not evaluated"))
-        return (), tuple(notes.found)
-    namespace = home(head, notes)
-    staged = head.kind == STAGED_KIND
-    try:
-        policies = _read_spec(document, head, namespace, notes)
-    except NotEvaluatedError as error:
-        notes.reject(error)
-        allows = frozenset({Action.ALLOW})
-        policies = unread(Dialect.KUBERNETES, head, namespace, source, staged=staged, actions=allows)
-    return policies, tuple(notes.found)
+
+    def read_known(head: Head, notes: Notes) -> tuple[ReadPolicy, ...]:
+        namespace = home(head, notes)
+        try:
+            return _read_spec(document, head, namespace, notes)
+        except NotEvaluatedError as error:
+            notes.reject(error)
+            staged, allows = head.kind == STAGED_KIND, frozenset({Action.ALLOW})
+            return unread(Dialect.KUBERNETES, head, namespace, source, staged=staged, actions=allows)
+
+    return read_manifest(
+        document, source, lambda head: (head.api_version, head.kind) in _SUPPORTED, read_known, lambda _: ()
+    )
 
 
 def _read_spec(document: dict[str, Any], head: Head, namespace: str, notes: Notes) -> tuple[ReadPolicy, ...]:

@@ -32,8 +32,9 @@ _INDENT = re.compile(r"^[ \t?:-]*", re.MULTILINE)
 
 Reader = Callable[[dict[str, Any], str, Context], tuple[tuple[ReadPolicy, ...], tuple[Diagnostic, ...]]]
 _READERS: dict[str, Reader] = {
-    "networking.k8s.io": kubernetes.read,
-    cluster_policies.GROUP: cluster_policies.read,
+    # Policies of the API refer to no other manifest.
+    "networking.k8s.io": lambda document, source, _: kubernetes.read(document, source),
+    cluster_policies.GROUP: lambda document, source, _: cluster_policies.read(document, source),
     "cilium.io": cilium.read,
     "projectcalico.org": calico.read,
     "crd.projectcalico.org": calico.read,
@@ -145,7 +146,7 @@ def read_document(
         return (), (_error("not-a-manifest", source, "apiVersion or kind is missing or not a string"),)
     group = version.rpartition("/")[0]
     if kind == kubernetes.STAGED_KIND:
-        return kubernetes.read(document, source, context)
+        return kubernetes.read(document, source)
     if group == "networking.k8s.io" and kind != "NetworkPolicy":
         return (), (_error("not-a-policy", source, f"{shown(kind)} is not a policy", Level.INFO),)
     if group in _READERS:
