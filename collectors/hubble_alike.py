@@ -183,11 +183,13 @@ class Ends:
     def __init__(self) -> None:
         """Know nothing."""
         self.numbers: dict[bytes, int] = {}
-        self.places, self.last, self.before = array("q", [-1]), array("q", [-1]), array("q", [-1])
+        self.places, self.last, self.before = (array("q", [-1]) for _ in range(3))
 
     def forget(self) -> None:
         """Know nothing again."""
-        self.__init__()  # type: ignore[misc]
+        self.numbers.clear()
+        for known in (self.places, self.last, self.before):
+            del known[1:]
 
     def note(self, address: bytes, place: int, endpoint: int) -> None:
         """Note that an address has an endpoint."""

@@ -1,29 +1,23 @@
-"""Makes the files of all dialects, in several processes where that pays.
-
-Plain subprocesses, as for reading (:mod:`discovery.app.read_worker` says why). One message goes each way, a pickle
-between two processes of the same user and version: the end of the stream is the end of the message.
-"""
+"""Makes the files of all dialects, in several processes where that pays. One message goes each way."""
 
 from __future__ import annotations
 
 import gc
-import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from discovery.app.dialects import Made, Wanted, make
+from discovery.app.processes import framed, own_pipes, pipes, receive, send, start
 from discovery.model.errors import DiscoveryError
 from discovery.model.platform import Platform
 
 _Task = tuple[Wanted, Platform, Path]
 
-# Not "-m": messages must name the classes of the importable module, not those of __main__.
 _SERVE = "from discovery.app.making import main; main()"
 
 
@@ -33,7 +27,7 @@ class Makers:
     def __init__(self, workers: int) -> None:
         """Start all workers but this process: they load what they need while the caller still learns."""
         self._workers = workers
-        self._processes = [_start(number, workers) for number in range(workers - 1)]
+        self._processes = [start(_SERVE, str(number), str(workers)) for number in range(workers - 1)]
         self._tasks: list[_Task] = []
 
     def __enter__(self) -> Self:
@@ -54,10 +48,10 @@ class Makers:
         if not self._processes:
             return
         # All get the same message: it holds many values, and pickling them once is dear enough.
-        data = pickle.dumps(self._tasks, protocol=pickle.HIGHEST_PROTOCOL)
+        data = framed(self._tasks)
         for process in self._processes:
             # One that has ended already is found when its result is asked for.
-            with suppress(BrokenPipeError), _pipe(process.stdin) as inbox:
+            with suppress(BrokenPipeError), pipes(process)[0] as inbox:
                 inbox.write(data)
 
     def results(self) -> tuple[Made, ...]:
@@ -75,52 +69,36 @@ def _make_share(tasks: list[_Task], number: int, workers: int) -> list[Made]:
     return [make(*task) for task in tasks[first:end]]
 
 
-def _start(number: int, workers: int) -> subprocess.Popen[bytes]:
-    """Start the worker of this number, with the same module path as this process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-c", _SERVE, str(number), str(workers)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment,
-    )
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    """Return a pipe of a process that was started with it."""
-    if stream is None:
-        raise DiscoveryError("a process has no pipe")
-    return stream
-
-
 def _result(process: subprocess.Popen[bytes]) -> list[Made]:
     """Wait for what one process made."""
-    data = _pipe(process.stdout).read()
-    if process.wait() or not data:
+    answer: list[Made] | DiscoveryError | None
+    try:
+        answer = receive(pipes(process)[1])
+    except EOFError:
+        answer = None
+    if process.wait() or answer is None:
         raise DiscoveryError(
             f"a process that writes policies ended early, with {process.returncode}",
             hint="see its message above; --workers 0 writes in one process",
         )
-    answer: list[Made] | DiscoveryError = pickle.loads(data)  # noqa: S301 - from our own process
     if isinstance(answer, DiscoveryError):
         raise answer
     return answer
 
 
 def main() -> None:
-    """Make a share of the dialects: all tasks come in on standard input, the arguments are our number and that of all
-    workers, and what was made leaves on standard output.
+    """Make a share of the dialects: one message with all tasks comes in, the arguments are our number and that of all
+    workers, and what was made leaves as one message.
     """
-    outbox = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing that a library prints may land in the answer
+    inbox, outbox = own_pipes()
     gc.disable()  # one share and out, like the command line
-    data = sys.stdin.buffer.read()
-    if not data:
+    try:
+        tasks: list[_Task] = receive(inbox)
+    except EOFError:
         return  # whoever started us found that there is nothing to do
     answer: list[Made] | DiscoveryError
     try:
-        answer = _make_share(pickle.loads(data), *map(int, sys.argv[1:]))  # noqa: S301 - from the process that started us
+        answer = _make_share(tasks, *map(int, sys.argv[1:]))
     except DiscoveryError as error:
         answer = error
-    with outbox:
-        pickle.dump(answer, outbox, protocol=pickle.HIGHEST_PROTOCOL)
+    send(outbox, answer)

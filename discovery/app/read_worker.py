@@ -1,20 +1,11 @@
-"""Reads inputs in a process of its own: tasks come in on standard input, results leave on standard output.
-
-A plain subprocess instead of ``multiprocessing``: it never imports the caller's main module, so a notebook or an
-unguarded script may call :func:`discovery.ingest`, and nothing is forked while threads run.
-Messages are pickles with an 8-byte length, between two processes of the same user and version.
-"""
+"""Reads inputs in a process of its own: tasks come in on standard input, results leave on standard output."""
 
 from __future__ import annotations
 
 import gc
-import os
-import pickle
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
 
 import ijson
 
@@ -23,6 +14,7 @@ from collectors.framing import Framing, elements
 from collectors.registry import reader_class
 from collectors.sources import MAX_LINE, TRUNCATION_ERRORS, ContentHasher, Range, open_stream, read_lines, read_range
 from discovery.app.lean import without_pandas
+from discovery.app.processes import own_pipes, receive, send
 from discovery.flows.parts import Part, PartWriter
 from discovery.model.completeness import Completeness
 
@@ -144,26 +136,9 @@ class Worker:
         return result
 
 
-def send(stream: IO[bytes], message: Any) -> None:
-    """Write one message."""
-    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    stream.write(struct.pack("<Q", len(data)) + data)
-    stream.flush()
-
-
-def receive(stream: IO[bytes]) -> Any:
-    """Read one message; raises ``EOFError`` when the other side is gone."""
-    header = stream.read(8)
-    if len(header) < 8:
-        raise EOFError("the other process ended")
-    return pickle.loads(stream.read(struct.unpack("<Q", header)[0]))  # noqa: S301 - our own parent or child process
-
-
 def main() -> None:
     """Serve tasks until told to finish (a None)."""
-    inbox = os.fdopen(os.dup(0), "rb")
-    outbox = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing that a library prints may land between messages
+    inbox, outbox = own_pipes()
     without_pandas()
     gc.disable()  # batches hold no cycles; collecting them would only cost time (ADR 0003)
     worker = Worker(receive(inbox))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import subprocess
-import sys
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -17,7 +15,8 @@ from collectors.sources import STDIN, combined_hash, ranges
 from discovery.app.inputs import Input
 from discovery.app.lean import ONE_BLAS_THREAD
 from discovery.app.options import IngestOptions
-from discovery.app.read_worker import LINE_BITS, Setup, Task, TaskResult, Worker, WorkerResult, receive, send
+from discovery.app.processes import pipes, receive, send, start
+from discovery.app.read_worker import LINE_BITS, Setup, Task, TaskResult, Worker, WorkerResult
 from discovery.flows.parts import Part
 from discovery.model.completeness import Completeness, Rejected
 from discovery.model.errors import DiscoveryError
@@ -25,7 +24,6 @@ from discovery.model.errors import DiscoveryError
 # Below this size a worker process costs more than it saves.
 PARALLEL_BYTES = 32 << 20
 MAX_WORKERS = 8
-# Not "-m": messages must name the classes of the importable module, not those of __main__.
 _SERVE = "from discovery.app.read_worker import main; main()"
 
 # A worker frees and takes the same few megabytes for every chunk; giving them back to the kernel each time cost
@@ -128,20 +126,19 @@ def _run_pool(
 
     def serve() -> None:
         try:
-            with _start() as process:
-                if process.stdin is None or process.stdout is None:
-                    raise DiscoveryError("a reading process has no pipes")  # noqa: TRY301 - collected below like any other failure
-                send(process.stdin, setup)
+            with start(_SERVE, settings=_SETTINGS) as process:
+                inbox, outbox = pipes(process)
+                send(inbox, setup)
                 while not failures:
                     try:
                         task = waiting.get_nowait()
                     except queue.Empty:
                         break
-                    send(process.stdin, task)
-                    done.append(receive(process.stdout))
+                    send(inbox, task)
+                    done.append(receive(outbox))
                     progress.add(done[-1].size)
-                send(process.stdin, None)
-                results.append(receive(process.stdout))
+                send(inbox, None)
+                results.append(receive(outbox))
         except Exception as error:  # noqa: BLE001 - a thread has no caller: whatever it is, it is raised below
             failures.append(error)
 
@@ -156,14 +153,6 @@ def _run_pool(
             hint="see its message above; --workers 0 reads in one process",
         ) from failures[0]
     return done, results
-
-
-def _start() -> subprocess.Popen[bytes]:
-    """Start one worker with the same module path as this process."""
-    environment = {**os.environ, **_SETTINGS, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    )
 
 
 def _combine(inputs: tuple[Input, ...], done: Iterable[TaskResult], results: list[WorkerResult]) -> Read:

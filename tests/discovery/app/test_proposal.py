@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from discovery.app import dialects, making, proposal
+from discovery.app import processes as processes_of_ours
 from discovery.app.evidence import Evidence
 from discovery.app.existing import Existing
 from discovery.app.options import SuggestOptions
@@ -253,15 +254,14 @@ def test_large_runs_share_the_dialects_between_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int | None, processes: int
 ) -> None:
     """From a number of delivered edges on, as many as were asked for; the output is the same to the byte."""
-    started: list[int] = []
-    start = making._start
+    started: list[str] = []
 
-    def counted(number: int, of: int) -> subprocess.Popen[bytes]:
+    def counted(code: str, number: str, of: str) -> subprocess.Popen[bytes]:
         started.append(number)
-        return start(number, of)
+        return processes_of_ours.start(code, number, of)
 
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(making, "_start", counted)
+    monkeypatch.setattr(making, "start", counted)
     proposed(tmp_path / "small", evidence(), workers=workers)
     assert started == []
     monkeypatch.setattr(proposal, "PARALLEL_EDGES", 2)

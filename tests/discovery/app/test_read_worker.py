@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -12,7 +11,8 @@ import pytest
 
 from collectors.framing import Framing
 from collectors.sources import combined_hash, hash_content, ranges
-from discovery.app.read_worker import LINE_BITS, Setup, Task, Worker, receive, send
+from discovery.app.processes import receive, send
+from discovery.app.read_worker import LINE_BITS, Setup, Task, Worker
 from tests.conftest import REPO
 from tests.flows_factory import event, flow, line, lines
 
@@ -25,20 +25,6 @@ def _worker(folder: Path) -> Worker:
 def _task(path: Path, framing: Framing = Framing.LINES) -> Task:
     """Return a task that reads a whole input as a stream."""
     return Task(input=0, path=str(path), label=path.name, format="hubble", framing=framing)
-
-
-def test_messages_come_out_as_they_went_in() -> None:
-    """Messages keep their borders; a pipe that ends in the middle is told."""
-    pipe = io.BytesIO()
-    messages = [None, {"a": [1, 2]}, b"x" * 100_000, Task(input=1, path="p", label="l", format="hubble")]
-    for message in messages:
-        send(pipe, message)
-    pipe.seek(0)
-    assert [receive(pipe) for _ in messages] == messages
-    with pytest.raises(EOFError):
-        receive(pipe)
-    with pytest.raises(EOFError):
-        receive(io.BytesIO(b"\x05\x00"))
 
 
 def test_a_process_serves_tasks_until_told_to_end(tmp_path: Path) -> None:
