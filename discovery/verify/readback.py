@@ -16,17 +16,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Direction, Edge, Endpoint
+from discovery.model.edge import Direction, Edge
 from discovery.model.intent import Mode, PolicyIntent
 from discovery.model.platform import Platform
-from discovery.model.workload import EndpointKind, Entity, WorkloadRef, WorkloadVersion
-from discovery.verify.decisions import Decision, Outcome, Probe
+from discovery.model.workload import WorkloadRef, WorkloadVersion
 from discovery.verify.effects import isolates_now, unmet_needs
-from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.fields import shown
 from discovery.verify.meaning import differences, in_cluster, intended, written
 from discovery.verify.read import ReadSet
+from discovery.verify.replay import Fate, Replayed, replay
 from discovery.verify.rules import PodMatch, ReadPolicy
 
 _Key = tuple[PodMatch, Direction]
@@ -82,8 +81,8 @@ def covers(
     known = _Versions(versions)
     evaluator = Evaluator(policies, platform, as_enforced=True, versions=known.all)
     found: list[Diagnostic] = []
-    for edge in edges:
-        found += _covered(edge, evaluator, known)
+    for one in replay(edges, known.all, evaluator).edges:
+        found += _not_covered(one, known)
     return _sorted(found)
 
 
@@ -267,47 +266,17 @@ def _crossing(policy: ReadPolicy, platform: Platform, known: _Versions) -> Itera
                 )
 
 
-def _covered(edge: Edge, evaluator: Evaluator, known: _Versions) -> Iterator[Diagnostic]:
-    """Check one edge with every version and address of its ends."""
-    clients, servers = (list(_ends(endpoint, known)) for endpoint in (edge.client, edge.server))
-    for endpoint, ends in ((edge.client, clients), (edge.server, servers)):
-        if not ends:
-            text = f"no version of it is known, so {shown(str(edge))} cannot be checked"
-            yield _error("workload-without-version", endpoint, text)
+def _not_covered(found: Replayed, known: _Versions) -> Iterator[Diagnostic]:
+    """Yield why an edge is not surely allowed."""
+    edge = found.edge
+    missing = [end for end in (edge.client, edge.server) if end.workload is not None and not known.of(end.workload)]
+    for endpoint in missing:
+        text = f"no version of it is known, so {shown(str(edge))} cannot be checked"
+        yield _error("workload-without-version", endpoint, text)
     if edge.protocol is None:
         text = f"no policy can name the protocol of {shown(str(edge))}"
         yield _error("learned-edge-unknown", edge.server, text)
-        return
-    worst: Decision | None = None
-    for client in clients:
-        for server in servers:
-            probe = Probe(
-                client=client, server=server, protocol=edge.protocol, port=edge.port, icmp_type=edge.icmp_type
-            )
-            decision = evaluator.decide(probe)
-            if decision.outcome is Outcome.DENIED or (worst is None and decision.outcome is Outcome.UNKNOWN):
-                worst = decision
-    if worst is None:
-        return
-    code = "learned-edge-cut" if worst.outcome is Outcome.DENIED else "learned-edge-unknown"
-    for side, endpoint in ((worst.egress, edge.client), (worst.ingress, edge.server)):
-        if side.outcome is not Outcome.ALLOWED:
-            yield _error(code, endpoint, f"{side.direction} of {shown(str(edge))}: {side.reason}")
-
-
-def _ends(endpoint: Endpoint, known: _Versions) -> Iterator[End]:
-    """Yield what an endpoint of an edge may be."""
-    if endpoint.workload is not None:
-        for version in known.of(endpoint.workload):
-            yield PodEnd(version=version)
-        return
-    entity = endpoint.kind.entity
-    if entity is not None:
-        for address in endpoint.addresses or (None,):
-            yield EntityEnd(entity=entity, address=address)
-        return
-    resolved = endpoint.kind is not EndpointKind.UNRESOLVED
-    for address in endpoint.addresses:
-        yield AddressEnd(address=address, resolved=resolved)
-    if not endpoint.addresses:
-        yield EntityEnd(entity=Entity.WORLD) if resolved else AddressEnd(address="0.0.0.0/0", resolved=False)
+    code = "learned-edge-cut" if found.fate is Fate.WOULD_DENY else "learned-edge-unknown"
+    for side in found.sides:
+        endpoint = edge.client if side.direction is Direction.EGRESS else edge.server
+        yield _error(code, endpoint, f"{side.direction} of {shown(str(edge))}: {side.reason}")
