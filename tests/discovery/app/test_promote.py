@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,11 +39,11 @@ def promote(
     dialect: Dialect | None = Dialect.KUBERNETES,
     *,
     allow_partial: bool = False,
-    **more: object,
+    **more: Any,
 ) -> Promotion:
     """Promote one dialect."""
     how = VerifyOptions(allow_partial=allow_partial)
-    return promote_policies(policies, source, output, PromoteOptions(verify=how, dialect=dialect, **more))  # type: ignore[arg-type]
+    return promote_policies(policies, source, output, PromoteOptions(verify=how, dialect=dialect, **more))
 
 
 def files(folder: Path) -> set[str]:

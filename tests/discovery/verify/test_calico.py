@@ -81,7 +81,7 @@ def test_a_whole_manifest() -> None:
         document(WHOLE),
         "f.yaml:1",
     )
-    common = {
+    common: dict[str, Any] = {
         "dialect": Dialect.CALICO,
         "kind": "StagedNetworkPolicy",
         "name": "deployment-web",
@@ -96,18 +96,18 @@ def test_a_whole_manifest() -> None:
         "order": 900.0,
     }
     proxy = PodMatch(namespace="edge", labels=Labels.of({"app": "proxy", "tier": "edge"}), service_account="proxy-sa")
-    ping = {"protocol": Protocol.ICMP, "icmp_types": (8,), "action": Action.DENY}
+    ping: dict[str, Any] = {"protocol": Protocol.ICMP, "icmp_types": (8,), "action": Action.DENY}
     assert diagnostics == ()
     assert set(policies) == {
         ReadPolicy(
-            **common,  # type: ignore[arg-type]
+            **common,
             direction=INGRESS,
             rules=(ReadRule(peers=(proxy,), protocol=Protocol.TCP, ports=PortSet(((8080, 8080), (9000, 9010)))),),
         ),
         ReadPolicy(
-            **common,  # type: ignore[arg-type]
+            **common,
             direction=EGRESS,
-            rules=(ReadRule(peers=(CidrMatch(prefixes=("192.0.2.0/24",)),), **ping),),  # type: ignore[arg-type]
+            rules=(ReadRule(peers=(CidrMatch(prefixes=("192.0.2.0/24",)),), **ping),),
         ),
     }
 

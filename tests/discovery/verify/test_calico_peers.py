@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -267,11 +269,11 @@ def test_what_is_malformed_is_located(end: dict[str, object], where: str) -> Non
         (account_condition, "projectcalico.org/name", Scope.ACCOUNT, ACCOUNT_NAME),
     ],
 )
-def test_keys(make: object, key: str, scope: Scope, name: str) -> None:
+def test_keys(make: Callable[..., Condition], key: str, scope: Scope, name: str) -> None:
     """Labels that Calico adds are about the namespace and the account; all operators are kept."""
     for operator, values in ((Operator.IN, ("x",)), (Operator.NOT_IN, ("x", "y")), (Operator.HAS, ())):
         expected = Requirement(scope=scope, key=name, operator=operator, values=values)
-        assert make(key, operator, values) == expected  # type: ignore[operator]
+        assert make(key, operator, values) == expected
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from discovery.verify.rules import (
     CidrMatch,
     EntityMatch,
     NameMatch,
+    PeerMatch,
     PodMatch,
     ReadPolicy,
     ReadRule,
@@ -88,7 +89,7 @@ def rules(rule: Mapping[str, object], section: str = "ingress") -> tuple[ReadRul
 def test_a_whole_manifest() -> None:
     """Subject with its special keys, posture, peers, ports, ICMP and denies of a manifest are read exactly."""
     policies, diagnostics = read(document(WHOLE), "f.yaml:1")
-    common = {
+    common: dict[str, Any] = {
         "dialect": Dialect.CILIUM,
         "kind": "CiliumNetworkPolicy",
         "name": "deployment-web",
@@ -105,7 +106,7 @@ def test_a_whole_manifest() -> None:
     assert diagnostics == ()
     assert set(policies) == {
         ReadPolicy(
-            **common,  # type: ignore[arg-type]
+            **common,
             direction=INGRESS,
             needs=("enableDefaultDeny", "endPort"),
             rules=(
@@ -115,7 +116,7 @@ def test_a_whole_manifest() -> None:
             ),
         ),
         ReadPolicy(
-            **common,  # type: ignore[arg-type]
+            **common,
             direction=EGRESS,
             needs=("enableDefaultDeny",),
             rules=(
@@ -200,7 +201,7 @@ def test_what_an_empty_deny_denies_is_left_open() -> None:
     assert (policy.unread, len(policy.rules)) == (frozenset({DENY}), 1)
 
 
-FROM_MEMBERS: list[tuple[str, list[object], object]] = [
+FROM_MEMBERS: list[tuple[str, list[object], PeerMatch]] = [
     ("Endpoints", [{"matchLabels": {"app": "x"}}], PodMatch(namespace="shop", labels=APP_X)),
     ("Endpoints", [{}], PodMatch(namespace="shop")),
     ("Entities", ["world"], EntityMatch(entity=Entity.WORLD)),
@@ -214,12 +215,12 @@ FROM_MEMBERS: list[tuple[str, list[object], object]] = [
 @pytest.mark.parametrize("action", [ALLOW, DENY])
 @pytest.mark.parametrize(("kind", "value", "peer"), FROM_MEMBERS)
 def test_members(
-    kind: str, value: list[object], peer: object, action: Action, prefix: str, direction: Direction
+    kind: str, value: list[object], peer: PeerMatch, action: Action, prefix: str, direction: Direction
 ) -> None:
     """Each L3 member means its peers in all four sections."""
     section = direction.value + ("Deny" if action is DENY else "")
     assert rules({f"{prefix}{kind}": value, "toPorts": PORT_1}, section) == (
-        ReadRule(peers=(peer,), protocol=Protocol.TCP, ports=PortSet.of(1), action=action),  # type: ignore[arg-type]
+        ReadRule(peers=(peer,), protocol=Protocol.TCP, ports=PortSet.of(1), action=action),
     )
 
 

@@ -13,7 +13,7 @@ from discovery.model.ports import PortSet
 from discovery.model.workload import Labels
 from discovery.verify.conditions import NAMESPACE_NAME, Operator, Requirement, Scope
 from discovery.verify.kubernetes import read
-from discovery.verify.rules import AnyMatch, CidrMatch, PodMatch, ReadPolicy, ReadRule
+from discovery.verify.rules import AnyMatch, CidrMatch, PeerMatch, PodMatch, ReadPolicy, ReadRule
 from tests.discovery.verify.builders import codes, document
 
 HEAD = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p", "namespace": "shop"}}
@@ -61,7 +61,7 @@ def rules(direction: Direction, **spec: object) -> tuple[ReadRule, ...]:
 def test_a_whole_manifest() -> None:
     """Subject, opt-in, both directions, peers and ports of a manifest are read exactly."""
     policies, diagnostics = read(document(WHOLE), "f.yaml:1")
-    common = {
+    common: dict[str, Any] = {
         "dialect": Dialect.KUBERNETES,
         "kind": "NetworkPolicy",
         "name": "deployment-web",
@@ -76,7 +76,7 @@ def test_a_whole_manifest() -> None:
     assert diagnostics == ()
     assert set(policies) == {
         ReadPolicy(
-            **common,  # type: ignore[arg-type]
+            **common,
             direction=Direction.INGRESS,
             needs=("endPort",),
             rules=(
@@ -85,7 +85,7 @@ def test_a_whole_manifest() -> None:
             ),
         ),
         ReadPolicy(
-            **common,  # type: ignore[arg-type]
+            **common,
             direction=Direction.EGRESS,
             rules=(
                 ReadRule(peers=(CidrMatch(prefixes=("192.0.2.0/24",)),), protocol=Protocol.TCP, ports=PortSet.of(443)),
@@ -169,10 +169,10 @@ def test_no_rules_isolate_and_allow_nothing(value: object) -> None:
         ({"ipBlock": {"cidr": "10.0.0.0/30", "except": ["10.0.0.0/31"]}}, CidrMatch(prefixes=("10.0.0.2/31",))),
     ],
 )
-def test_peers(peer: dict[str, object], match: object) -> None:
+def test_peers(peer: dict[str, object], match: PeerMatch) -> None:
     """Selectors without a namespace stay at home, both in one item are AND, and except is subtracted."""
     (found,) = rules(Direction.INGRESS, ingress=[{"from": [peer], "ports": [{"port": 1}]}])
-    assert found == ReadRule(peers=(match,), protocol=Protocol.TCP, ports=PortSet.of(1))  # type: ignore[arg-type]
+    assert found == ReadRule(peers=(match,), protocol=Protocol.TCP, ports=PortSet.of(1))
 
 
 @pytest.mark.parametrize(

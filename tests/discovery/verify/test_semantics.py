@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from discovery.model.edge import Protocol
@@ -441,9 +443,9 @@ def test_calico_network_sets(policy: str, saas: Outcome, out: Outcome) -> None:
         (gnp, "{namespaceSelector: env != 'prod'}", {"a"}),
     ],
 )
-def test_calico_peers(make: object, source: str, allowed: set[str]) -> None:
+def test_calico_peers(make: Callable[[str], str], source: str, allowed: set[str]) -> None:
     """Selectors mean known endpoints of their scope, prefixes mean pods too, nothing means anybody."""
-    policy = make(f"{{{ON}, ingress: [{{action: Allow, source: {source}}}]}}")  # type: ignore[operator]
+    policy = make(f"{{{ON}, ingress: [{{action: Allow, source: {source}}}]}}")
     ends: dict[str, End] = {"a": A, "far": FAR, "out": OUT}
     outcomes = {name: ask((policy,), end, WEB, on=CALICO) for name, end in ends.items()}
     assert outcomes == {name: ALLOWED if name in allowed else DENIED for name in ends}
@@ -456,9 +458,9 @@ def test_calico_not_selector_in_a_namespace() -> None:
 
 
 @pytest.mark.parametrize(("make", "client"), [(np, SAAS), (gnp, SAAS), (gnp, NODE)])
-def test_calico_accounts_are_of_pods(make: object, client: End) -> None:
+def test_calico_accounts_are_of_pods(make: Callable[[str], str], client: End) -> None:
     """The labels of a set are its own, and neither a set nor a host runs under a service account."""
-    policy = make(f"{{{ON}, ingress: [{{action: Allow, source: {{serviceAccounts: {{names: [a-sa]}}}}}}]}}")  # type: ignore[operator]
+    policy = make(f"{{{ON}, ingress: [{{action: Allow, source: {{serviceAccounts: {{names: [a-sa]}}}}}}]}}")
     assert ask((policy, *SETS), client, WEB, on=CALICO) is DENIED
 
 
