@@ -1,7 +1,9 @@
 """Replays edges on policies in a process of its own: ``replaying.py POLICIES EDGES``.
 
-The estate is made here, seeded: one Kubernetes policy per workload, whose rules name the clients of each port; most
-clients are of the same namespace. Prints the seconds of reading the policies and of replaying all edges.
+The estate is made here, seeded: one Kubernetes policy per workload, in namespaces of fifty, with a rule for each of
+five ports that names two groups of clients by a label and their namespace (as people write policies, and as roles are
+learned). Most edges are of those clients; some come from elsewhere, and are cut. Prints the seconds of reading the
+policies and of replaying all edges.
 """
 
 from __future__ import annotations
@@ -21,56 +23,83 @@ from discovery.verify.read import read_policies
 from discovery.verify.replay import replay
 
 SEED = 7
-_NEAR = 0.7  # how many of the clients are of the server's namespace
 _PER_NAMESPACE = 50
+_PER_GROUP = 10
+_GROUPS_PER_RULE = 2
+_FAR = 0.3  # how many of the groups are of another namespace
+_STRAY = 0.01  # how many of the edges no rule allows
 _PORTS = tuple(range(8_000, 8_100))
+_PORTS_PER_WORKLOAD = 5
 _EVIDENCE = Evidence(
     flow_records=1, connections=None, first_seen=0, last_seen=1, hours=1, days=1, sources=("hubble",), reporters=(),
     client_pods=1, server_pods=1,
 )  # fmt: skip
 _Triple = tuple[int, int, int]
+# Groups by port, per server.
+_Rules = list[dict[int, list[int]]]
 
 
-def namespace(workload: int, workloads: int) -> str:
+def namespace(workload: int) -> str:
     """Return the namespace of a workload."""
-    return f"team-{workload % max(1, workloads // _PER_NAMESPACE)}"
+    return f"team-{workload // _PER_NAMESPACE}"
 
 
-def triples(workloads: int, edges: int) -> list[_Triple]:
-    """Return distinct (client, server, port), sorted."""
-    rng = random.Random(SEED)  # noqa: S311 - an estate, not a secret
-    groups = max(1, workloads // _PER_NAMESPACE)
-    found: set[_Triple] = set()
-    while len(found) < edges:
-        client = rng.randrange(workloads)
-        server = rng.randrange(workloads)
-        if rng.random() < _NEAR:
-            server = (server // groups * groups + client % groups) % workloads
-        if client != server:
-            found.add((client, server, rng.choice(_PORTS)))
+def group(workload: int) -> str:
+    """Return the label that a workload shares with its group."""
+    return f"group-{workload // _PER_GROUP % (_PER_NAMESPACE // _PER_GROUP)}"
+
+
+def rules_of(workloads: int, rng: random.Random) -> _Rules:
+    """Return which groups may reach which ports of each workload."""
+    groups = max(1, workloads // _PER_GROUP)
+    near = _PER_NAMESPACE // _PER_GROUP
+    made: _Rules = []
+    for server in range(workloads):
+        home = server // _PER_NAMESPACE * near
+        ports = {}
+        for port in rng.sample(_PORTS, _PORTS_PER_WORKLOAD):
+            choices = (rng.randrange(groups) if rng.random() < _FAR else home + rng.randrange(near) for _ in range(9))
+            ports[port] = list(dict.fromkeys(one % groups for one in choices))[:_GROUPS_PER_RULE]
+        made.append(ports)
+    return made
+
+
+def triples(rules: _Rules, edges: int, rng: random.Random) -> list[_Triple]:
+    """Return distinct (client, server, port), sorted: as many as there are, up to ``edges``."""
+    workloads = len(rules)
+    every = [
+        (client, server, port)
+        for server, ports in enumerate(rules)
+        for port, groups in ports.items()
+        for one in groups
+        for client in range(one * _PER_GROUP, min((one + 1) * _PER_GROUP, workloads))
+    ]
+    found = set(rng.sample(every, min(len(every), int(edges * (1 - _STRAY)))))
+    for _ in range(int(edges * _STRAY)):
+        found.add((rng.randrange(workloads), rng.randrange(workloads), rng.choice(_PORTS)))
     return sorted(found)
 
 
-def manifests(found: list[_Triple], workloads: int) -> dict[str, str]:
-    """Return one policy per server that allows exactly its clients."""
-    clients: dict[int, dict[int, list[int]]] = {}
-    for client, server, port in found:
-        clients.setdefault(server, {}).setdefault(port, []).append(client)
+def manifests(rules: _Rules) -> dict[str, str]:
+    """Return one policy per server."""
     texts = {}
-    for server, ports in clients.items():
+    for server, ports in enumerate(rules):
         lines = [
-            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy",
-            f"metadata: {{name: w-{server}, namespace: {namespace(server, workloads)}}}",
-            f"spec:\n  podSelector: {{matchLabels: {{app: w-{server}}}}}\n  policyTypes: [Ingress]\n  ingress:",
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:",
+            f"  name: w-{server}\n  namespace: {namespace(server)}",
+            f"spec:\n  podSelector:\n    matchLabels:\n      app: w-{server}",
+            "  policyTypes:\n    - Ingress\n  ingress:",
         ]
-        for port, names in ports.items():
-            lines.append(f"    - ports: [{{port: {port}}}]\n      from:")
+        for port, groups in ports.items():
+            lines.append("    - from:")
             lines += [
-                f"        - podSelector: {{matchLabels: {{app: w-{c}}}}}\n"
-                "          namespaceSelector:\n"
-                f"            matchLabels: {{kubernetes.io/metadata.name: {namespace(c, workloads)}}}"
-                for c in names
+                "        - podSelector:\n            matchLabels:\n"
+                f"              part-of: {group(one * _PER_GROUP)}\n"
+                "          namespaceSelector:\n            matchLabels:\n"
+                f"              kubernetes.io/metadata.name: {namespace(one * _PER_GROUP)}"
+                for one in groups
             ]
+            lines.append(f"      ports:\n        - port: {port}\n          protocol: TCP")
         texts[f"{server}.yaml"] = "\n".join(lines) + "\n"
     return texts
 
@@ -78,32 +107,35 @@ def manifests(found: list[_Triple], workloads: int) -> dict[str, str]:
 def main() -> None:
     """Make an estate, read its policies, replay its edges."""
     workloads, edges = (int(text) for text in sys.argv[1:])
-    found = triples(workloads, edges)
-    texts = manifests(found, workloads)
+    rng = random.Random(SEED)  # noqa: S311 - an estate, not a secret
+    rules = rules_of(workloads, rng)
+    found = triples(rules, edges, rng)
+    texts = manifests(rules)
+    del rules
     start = time.perf_counter()
     read = read_policies(texts)
     reading = time.perf_counter() - start
     del texts
     refs = [
-        WorkloadRef(cluster="c", namespace=namespace(w, workloads), kind="Deployment", name=f"w-{w}")
-        for w in range(workloads)
+        WorkloadRef(cluster="c", namespace=namespace(w), kind="Deployment", name=f"w-{w}") for w in range(workloads)
     ]
     versions = [
         WorkloadVersion(
-            ref=ref, labels=Labels.of({"app": ref.name}), service_account="default",
+            ref=ref, labels=Labels.of({"app": ref.name, "part-of": group(number)}), service_account="default",
             namespace_labels=Labels.of({"kubernetes.io/metadata.name": ref.namespace}), valid_from=0, valid_to=1,
         )
-        for ref in refs
+        for number, ref in enumerate(refs)
     ]  # fmt: skip
     ends = [Endpoint(kind=EndpointKind.WORKLOAD, workload=ref) for ref in refs]
-    given = (
+    given = [
         Edge(
             client=ends[client], server=ends[server], protocol=Protocol.TCP, port=port, icmp_type=None,
             verdict=Verdict.ACCEPTED, establishment=Establishment.ESTABLISHED,
             evidence_class=EvidenceClass.HANDSHAKE, evidence=_EVIDENCE,
         )
         for client, server, port in found
-    )  # fmt: skip
+    ]  # fmt: skip
+    del found
     platform = parse_platforms(["kubernetes=1.31;enforcer=cilium"])[Dialect.KUBERNETES]
     start = time.perf_counter()
     done = replay(given, versions, Evaluator(read.policies, platform, versions=versions))

@@ -20,9 +20,9 @@ from discovery.model.platform import Platform
 from discovery.model.ports import MAX_PORT
 from discovery.model.workload import EndpointKind, Entity
 from discovery.verify.decisions import Outcome, Probe
+from discovery.verify.endpoints import Ends
 from discovery.verify.ends import End, PeerMatcher
 from discovery.verify.evaluate import Evaluator
-from discovery.verify.replay import Ends
 from discovery.verify.trace import SideTrace, trace
 
 _ID = re.compile(r"[0-9a-f]{8}")

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from discovery.flows.workloads import Workloads
 from discovery.model.edge import Edge, Endpoint, Establishment, Evidence, EvidenceClass, Protocol, Verdict
-from discovery.model.workload import EndpointKind, WorkloadRef
+from discovery.model.workload import EndpointKind
 
 # Looked up by value: for tens of thousands of rows the call of an enum is dear.
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
@@ -21,11 +21,11 @@ _EVIDENCE_CLASSES = {evidence_class.value: evidence_class for evidence_class in 
 _CHUNK = 4_096
 
 
-def _endpoint(row: Mapping[str, Any], side: str, refs: Mapping[str, WorkloadRef]) -> Endpoint:
+def _endpoint(row: Mapping[str, Any], side: str, workloads: Mapping[str, Endpoint]) -> Endpoint:
     """Return one end of an edge."""
     kind = _KINDS[row[f"{side}_kind"]]
     if kind is EndpointKind.WORKLOAD:
-        return Endpoint(kind=kind, workload=refs[row[f"{side}_workload"]])
+        return workloads[row[f"{side}_workload"]]
     addresses = tuple(row[f"{side}_addresses"])
     return Endpoint(
         kind=kind,
@@ -52,11 +52,11 @@ def _evidence(row: Mapping[str, Any]) -> Evidence:
     )
 
 
-def edge_from_row(row: Mapping[str, Any], refs: Mapping[str, WorkloadRef]) -> Edge:
-    """Return one edge from one EDGES row with times in microseconds. ``refs`` maps workload keys to workloads."""
+def _edge(row: Mapping[str, Any], workloads: Mapping[str, Endpoint]) -> Edge:
+    """Return one edge from one EDGES row with times in microseconds. ``workloads`` maps keys to endpoints."""
     return Edge(
-        client=_endpoint(row, "client", refs),
-        server=_endpoint(row, "server", refs),
+        client=_endpoint(row, "client", workloads),
+        server=_endpoint(row, "server", workloads),
         protocol=_PROTOCOLS.get(row["protocol"]),
         port=row["server_port"],
         icmp_type=row["icmp_type"],
@@ -77,6 +77,7 @@ def read_edges(table: pa.Table, workloads: Workloads) -> tuple[Edge, ...]:
     """Return the edges of an EDGES table, in its order."""
     for name in ("first_seen", "last_seen"):
         table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
-    refs = workloads.by_key
+    # One endpoint per workload, which its edges share.
+    ends = {key: Endpoint(kind=EndpointKind.WORKLOAD, workload=ref) for key, ref in workloads.by_key.items()}
     batches = table.to_batches(max_chunksize=_CHUNK)
-    return tuple(edge_from_row(row, refs) for batch in batches for row in batch.to_pylist())
+    return tuple(_edge(row, ends) for batch in batches for row in batch.to_pylist())

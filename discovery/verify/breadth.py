@@ -11,7 +11,6 @@ from discovery.model.ports import PortSet
 from discovery.model.workload import Entity, WorkloadRef, WorkloadVersion
 from discovery.verify.ends import PeerMatcher, PodEnd
 from discovery.verify.nearest import describe_peers
-from discovery.verify.replay import RuleKey, Use, rule_key
 from discovery.verify.rules import (
     Action,
     AllMatch,
@@ -25,6 +24,7 @@ from discovery.verify.rules import (
     ReadRule,
 )
 from discovery.verify.truth import Truth, any_of
+from discovery.verify.use import RuleKey, Use, rule_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

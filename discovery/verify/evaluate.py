@@ -89,7 +89,7 @@ class Evaluator:
         self._platform = platform
         self._as_enforced = as_enforced
         self._enforcer = enforcer_of(platform)
-        self._peers = PeerMatcher(platform)
+        self.peers = PeerMatcher(platform)
         self._always = setting(platform, "enable-policy") == "always" and not as_enforced
         self._never = setting(platform, "enable-policy") == "never"
         given = list(policies)
@@ -97,7 +97,7 @@ class Evaluator:
         self._governors = Governors(
             [policy for policy in given if not policy.nodes],
             platform,
-            self._peers,
+            self.peers,
             as_enforced=as_enforced,
             tiers=tiers,
             versions=versions,
@@ -110,6 +110,10 @@ class Evaluator:
             ingress=self._side(probe, Direction.INGRESS, probe.server, probe.client),
         )
 
+    def steps(self, direction: Direction, version: WorkloadVersion) -> tuple[Step, ...]:
+        """Return what governs one side of a pod, stage by stage."""
+        return self._governors.of(direction, version)
+
     def program(self, direction: Direction, version: WorkloadVersion) -> tuple[object, ...]:
         """Return everything that decides one side of a pod, comparable between evaluators of one platform: two equal
         programs decide alike, whatever their policies are called. Unequal ones may still.
@@ -120,33 +124,31 @@ class Evaluator:
                 step.isolated,
                 tuple(frozenset((truth, rule) for truth, _, rule in rank) for rank in step.ranks),
             )
-            for step in self._governors.of(direction, version)
+            for step in self.steps(direction, version)
         )
 
     def is_open(self, direction: Direction, version: WorkloadVersion) -> bool:
         """Say whether nothing governs a side of a pod, so that everything passes there."""
-        return self._never or not (self._always or self._governors.of(direction, version))
+        return self._never or not (self._always or self.steps(direction, version))
 
     def peers_named(self, direction: Direction, version: WorkloadVersion) -> frozenset[int] | None:
         """Return the identities of the known versions that the rules of a side name, or None when a rule, or the lack
         of isolation, may mean anybody.
         """
         named: set[int] = set()
-        for step in self._governors.of(direction, version):
-            if step.index is None or step.index.rest or step.isolated is not Truth.YES:
+        for step in self.steps(direction, version):
+            index = self._governors.index_of(step, version)
+            if index is None or index.rest or step.isolated is not Truth.YES:
                 return None
-            named |= step.index.by_peer.keys()
-        return frozenset(named) if self._governors.of(direction, version) and not self._never else None
+            named |= index.by_peer.keys()
+        return frozenset(named) if self.steps(direction, version) and not self._never else None
 
     def governing_rules(
         self, direction: Direction, version: WorkloadVersion
     ) -> tuple[tuple[ReadPolicy, ReadRule], ...]:
         """Return the rules of all policies that govern a pod, or may, in the order in which they decide."""
         return tuple(
-            (policy, rule)
-            for step in self._governors.of(direction, version)
-            for rank in step.ranks
-            for _, policy, rule in rank
+            (policy, rule) for step in self.steps(direction, version) for rank in step.ranks for _, policy, rule in rank
         )
 
     def allowed(self, client: End, server: End, protocol: Protocol) -> tuple[PortSet, PortSet]:
@@ -157,12 +159,12 @@ class Evaluator:
             (Direction.EGRESS, client, server),
             (Direction.INGRESS, server, client),
         ):
-            found = self._settled(direction, here, there)
+            found = self.settled(direction, here, there)
             if found is not None:
                 open_ = everything(protocol) if found[0] is Outcome.ALLOWED else _NONE
                 sure, may = sure & open_, may & open_
             elif isinstance(here, PodEnd):
-                possible = self._follow(probe, here, there, self._governors.of(direction, here.version))
+                possible = self._follow(probe, here, there, self.steps(direction, here.version))
                 sure, may = sure & (possible.allowed - possible.denied), may & possible.allowed
             elif self._is_governed_node(here):
                 sure = _NONE
@@ -170,13 +172,13 @@ class Evaluator:
 
     def _side(self, probe: Probe, direction: Direction, here: End, there: End) -> SideDecision:
         """Return the answer of the side that ``here`` is on."""
-        settled = self._settled(direction, here, there)
+        settled = self.settled(direction, here, there)
         if settled is not None:
             outcome, reason = settled
             return SideDecision(direction=direction, outcome=outcome, reason=reason)
         if not isinstance(here, PodEnd):
-            return self._outside_pods(direction, here)
-        steps = self._governors.of(direction, here.version)
+            return self.outside_pods(direction, here)
+        steps = self.steps(direction, here.version)
         if not steps and not self._always:
             return _OPEN[direction]
         found = self._follow(probe, here, there, steps)
@@ -198,7 +200,7 @@ class Evaluator:
             matching=tuple(matching or (found.unsure if action is None else ())),
         )
 
-    def _outside_pods(self, direction: Direction, here: End) -> SideDecision:
+    def outside_pods(self, direction: Direction, here: End) -> SideDecision:
         """Return the answer of a side that is no pod: nothing that is evaluated governs it."""
         if self._of_nodes is not None and self._is_governed_node(here):
             reason = f"not known what {self._of_nodes} does to nodes"
@@ -220,7 +222,7 @@ class Evaluator:
         unclear = next((rule.unclear for _, rule in found.unsure if rule.unclear), None)
         return f"a rule may match ({unclear})" if unclear else "a rule may match"
 
-    def _settled(self, direction: Direction, here: End, there: End) -> tuple[Outcome, str] | None:
+    def settled(self, direction: Direction, here: End, there: End) -> tuple[Outcome, str] | None:
         """Return what the platform's settings decide whatever the policies say, or None."""
         if not isinstance(here, PodEnd):
             return None
@@ -241,7 +243,7 @@ class Evaluator:
         left = probe.content
         for step in steps:
             further = _NONE
-            if self._leaves_open(step, probe.protocol):
+            if self.leaves_open(step, probe.protocol):
                 found.allowed |= left
                 found.denied |= left
             for _, rank in itertools.groupby(self._governors.matching(step, probe, here, there), key=rank_of):
@@ -261,13 +263,17 @@ class Evaluator:
             if step.isolated is not Truth.YES or step.stage.default is Action.PASS:
                 further = _either(further, left)
             left = further
-        if self._always and not any(step.ranks or step.isolating for step in steps):
+        if self.denies_rest(steps):
             found.denied = _either(found.denied, left)
         else:
             found.allowed = _either(found.allowed, left)
         return found
 
-    def _leaves_open(self, step: Step, protocol: Protocol) -> bool:
+    def denies_rest(self, steps: tuple[Step, ...]) -> bool:
+        """Say whether what no stage decides is denied: where everything is isolated that no policy selects."""
+        return self._always and not any(step.ranks or step.isolating for step in steps)
+
+    def leaves_open(self, step: Step, protocol: Protocol) -> bool:
         """Say whether ICMP is undefined: Kubernetes policies enforced by nobody in particular."""
         return (
             not protocol.has_ports
@@ -276,7 +282,7 @@ class Evaluator:
         )
 
 
-def _named_ports(rule: ReadRule, server: End) -> PortSet | None:
+def named_ports(rule: ReadRule, server: End) -> PortSet | None:
     """Return the numbers that the server's containers give to the names of a rule, or None when nobody knows them.
 
     What is no pod has no containers, and so no port by name.
@@ -292,7 +298,7 @@ def _hits(rule: ReadRule, sure: Truth, probe: Probe, left: PortSet) -> Iterator[
     """Yield the contents that a rule matches among those that are left, and how surely; its peer matches as surely."""
     content = rule.content
     if rule.names:
-        named = _named_ports(rule, probe.server)
+        named = named_ports(rule, probe.server)
         if named is None and (left - content).intervals:
             yield Truth.MAYBE, left - content
         content |= named or _NONE

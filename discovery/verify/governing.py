@@ -34,6 +34,8 @@ from discovery.verify.rules import (
 from discovery.verify.stages import Order, Rank, Stage
 from discovery.verify.truth import Truth, any_of
 
+# An index of the rules of a pod costs about as much as so many looks at all of them.
+_SCANS = 8
 _NOWHERE = Stage(position=-math.inf, name="a tier whose order is not known")
 
 # Namespace, direction and one label pair of a subject; None where the subject has none.
@@ -70,7 +72,6 @@ class Step:
     isolating: tuple[ReadPolicy, ...]
     isolated: Truth
     doubtful: tuple[ReadPolicy, ...]
-    index: Index | None
 
 
 class Governors:
@@ -99,6 +100,9 @@ class Governors:
         self._members = Members(versions)
         self._places: dict[_Place, list[tuple[int, ReadPolicy]]] = {}
         self._governing: dict[tuple[Direction, WorkloadVersion | int], tuple[Step, ...]] = {}
+        # Both by the identity of steps, which are kept.
+        self._indexes: dict[int, Index] = {}
+        self._asked: Counter[int] = Counter()
         enforced = [policy for policy in policies if self._enforced(policy)]
         if as_enforced:
             enforced = _replaced(enforced)
@@ -122,7 +126,7 @@ class Governors:
             for truth, policy in self._in_force(direction, version):
                 by_stage.setdefault(self._stage(policy), []).append((truth, policy))
             stages = sorted(by_stage, key=lambda stage: stage.position)
-            self._governing[key] = tuple(self._step(stage, by_stage[stage], version) for stage in stages)
+            self._governing[key] = tuple(self._step(stage, by_stage[stage]) for stage in stages)
         return self._governing[key]
 
     def _in_force(self, direction: Direction, version: WorkloadVersion) -> Iterator[tuple[Truth, ReadPolicy]]:
@@ -139,7 +143,7 @@ class Governors:
         """Return the stage of a policy; one whose place is not known may come before all others."""
         return self._order.stage(policy) if self._order.is_known(policy) else _NOWHERE
 
-    def _step(self, stage: Stage, governing: list[tuple[Truth, ReadPolicy]], version: WorkloadVersion) -> Step:
+    def _step(self, stage: Stage, governing: list[tuple[Truth, ReadPolicy]]) -> Step:
         """Arrange the policies that govern a pod in one stage."""
         by_rank: dict[Rank, list[Governing]] = {}
         for given, policy in governing:
@@ -153,15 +157,21 @@ class Governors:
                 by_rank.setdefault(self._order.rank(policy, rule, number), []).append((truth, policy, rule))
         isolating = [one for one in governing if self._as_enforced or isolates(one[1], self._platform)]
         isolating = [one for one in isolating if one[1].layer is Layer.NAMESPACE]
-        ranks = tuple(tuple(by_rank[rank]) for rank in sorted(by_rank))
         return Step(
             stage=stage,
-            ranks=ranks,
-            index=self._indexed(ranks, version) if self._members.knows(version) else None,
+            ranks=tuple(tuple(by_rank[rank]) for rank in sorted(by_rank)),
             isolating=tuple(policy for _, policy in isolating),
             isolated=any_of(truth for truth, _ in isolating),
             doubtful=tuple(policy for truth, policy in governing if truth is Truth.MAYBE or policy.unread),
         )
+
+    def index_of(self, step: Step, version: WorkloadVersion) -> Index | None:
+        """Return the rules of a step of a pod by the pods that they name, None for a pod that is not known."""
+        if not self._members.knows(version):
+            return None
+        if id(step) not in self._indexes:
+            self._indexes[id(step)] = self._indexed(step.ranks, version)
+        return self._indexes[id(step)]
 
     def _indexed(self, ranks: tuple[tuple[Governing, ...], ...], subject: WorkloadVersion) -> Index:
         """Return the rules by the known pods that they name."""
@@ -186,12 +196,15 @@ class Governors:
     def matching(self, step: Step, probe: Probe, here: PodEnd, there: End) -> Iterator[Matching]:
         """Yield the rules of a step that match the other end, or may, in the order of their ranks."""
         protocol = probe.protocol
-        if step.index is None or not isinstance(there, PodEnd) or not self._members.knows(there.version):
+        known = isinstance(there, PodEnd) and self._members.knows(there.version)
+        self._asked[id(step)] += 1
+        index = self.index_of(step, here.version) if known and self._asked[id(step)] > _SCANS else None
+        if index is None or not isinstance(there, PodEnd):
             candidates = list(_placed(step.ranks))
             found: list[Matching] = []
         else:
-            candidates = list(step.index.rest)
-            found = [one for one in step.index.by_peer.get(id(there.version), ()) if one[2][2].protocol is protocol]
+            candidates = list(index.rest)
+            found = [one for one in index.by_peer.get(id(there.version), ()) if one[2][2].protocol is protocol]
         for place, governing in candidates:
             rule = governing[2]
             if rule.protocol is protocol:

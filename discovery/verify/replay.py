@@ -6,17 +6,20 @@ of them is, else unknown if any of them is. A decision is taken once per distinc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
-from discovery.model.edge import Direction, Edge, Endpoint
+from discovery.model.edge import Edge
 from discovery.model.inventory import NamedPort
-from discovery.model.workload import EndpointKind, Entity, Labels, WorkloadRef, WorkloadVersion
+from discovery.model.workload import WorkloadRef, WorkloadVersion
 from discovery.verify.decisions import Decision, Outcome, Probe, SideDecision
-from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
+from discovery.verify.endpoints import Ends
 from discovery.verify.evaluate import Evaluator
-from discovery.verify.rules import ReadPolicy, ReadRule
+from discovery.verify.use import RuleKey, Use, rule_key
+
+# From so many edges on it pays to load numpy and to decide in columns.
+COLUMNS_FROM = 2_000
 
 
 class Fate(StrEnum):
@@ -40,71 +43,12 @@ class Replayed:
     reason: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
-class Use:
-    """What allowed edges used a rule for: ports (ICMP types alike) and the other ends."""
-
-    contents: set[int] = field(default_factory=set)
-    peers: set[WorkloadRef | str] = field(default_factory=set)
-    edges: int = 0
-
-
-# A rule by its manifest, direction and field path: the rules that one written rule was read into are one here.
-RuleKey = tuple[str, Direction, str]
-
-
-def rule_key(policy: ReadPolicy, rule: ReadRule) -> RuleKey:
-    """Return which written rule a rule was read from."""
-    return policy.source, policy.direction, rule.place
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
     """The fates of edges, in their order, and the use of every rule that allowed one."""
 
     edges: tuple[Replayed, ...]
     uses: dict[RuleKey, Use]
-
-
-class Ends:
-    """The ends that endpoints of edges stand for."""
-
-    def __init__(
-        self, versions: Iterable[WorkloadVersion], ports: Mapping[WorkloadRef, tuple[NamedPort, ...]] | None = None
-    ) -> None:
-        """Know the versions of all workloads, each set of attributes once, and the ports that containers name."""
-        self._ports = ports or {}
-        self._by_ref: dict[WorkloadRef, list[WorkloadVersion]] = {}
-        self._known: dict[Endpoint, tuple[End, ...]] = {}
-        seen: set[tuple[WorkloadRef, Labels, str | None, Labels]] = set()
-        for version in versions:
-            attributes = (version.ref, version.labels, version.service_account, version.namespace_labels)
-            if attributes not in seen:
-                seen.add(attributes)
-                self._by_ref.setdefault(version.ref, []).append(version)
-
-    def of(self, endpoint: Endpoint) -> tuple[End, ...]:
-        """Return what an endpoint may be; nothing for a workload of which no version is known."""
-        if endpoint not in self._known:
-            self._known[endpoint] = tuple(self._ends(endpoint))
-        return self._known[endpoint]
-
-    def _ends(self, endpoint: Endpoint) -> Iterator[End]:
-        """Yield what an endpoint may be."""
-        if endpoint.workload is not None:
-            for version in self._by_ref.get(endpoint.workload, ()):
-                yield PodEnd(version=version, ports=self._ports.get(version.ref))
-            return
-        entity = endpoint.kind.entity
-        if entity is not None:
-            for address in endpoint.addresses or (None,):
-                yield EntityEnd(entity=entity, address=address)
-            return
-        resolved = endpoint.kind is not EndpointKind.UNRESOLVED
-        for address in endpoint.addresses:
-            yield AddressEnd(address=address, resolved=resolved, names=endpoint.names)
-        if not endpoint.addresses:
-            yield EntityEnd(entity=Entity.WORLD) if resolved else AddressEnd(address="0.0.0.0/0", resolved=False)
 
 
 def replay(
@@ -116,7 +60,22 @@ def replay(
     """Return the fate of every edge under the evaluator's policies; ``ports`` are those that containers name."""
     ends = Ends(versions, ports)
     uses: dict[RuleKey, Use] = {}
-    return Replay(edges=tuple(_replay_one(edge, ends, evaluator, uses) for edge in edges), uses=uses)
+    given = tuple(edges)
+    covered: frozenset[int] | set[int] = frozenset()
+    noted: frozenset[int] | set[int] = frozenset()
+    if len(given) >= COLUMNS_FROM:
+        from discovery.verify.many import decide_many
+
+        covered, noted = decide_many(given, ends, evaluator, uses)
+    return Replay(
+        edges=tuple(
+            Replayed(edge=edge, fate=Fate.COVERED)
+            if number in covered
+            else _replay_one(edge, ends, evaluator, {} if number in noted else uses)
+            for number, edge in enumerate(given)
+        ),
+        uses=uses,
+    )
 
 
 def _replay_one(edge: Edge, ends: Ends, evaluator: Evaluator, uses: dict[RuleKey, Use]) -> Replayed:
@@ -159,4 +118,4 @@ def _note_use(edge: Edge, decision: Decision, uses: dict[RuleKey, Use]) -> None:
             use.edges += 1
             if number is not None:
                 use.contents.add(number)
-            use.peers |= {peer.workload} if peer.workload is not None else {*(peer.addresses or (str(peer),))}
+            use.add_peer(peer)
