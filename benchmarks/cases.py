@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,18 @@ from typing import Any
 import inputs
 import machine
 from measure import Usage, compare, measured, memory_kind, run, wait_until_quiet
+from pairs import write
 from parsers import READERS
 
 _HERE = Path(__file__).resolve().parent
 PEER = "hubble-audit2policy"
 THREADS = 2
 MEMORY_LIMIT_MB = 500
+REPLAY_SECONDS = 30.0
+REPLAY_MB = 2_000
+# `make oracles` installs it.
+ANALYZER = _HERE.parent / "build" / "oracles" / "nca" / "bin" / "nca"
+ANALYZER_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +37,11 @@ class Scale:
     memory: tuple[int, ...] = (100_000, 1_000_000, 5_000_000)
     clients: int = 10_000_000
     lake_rows: int = 50_000_000
-    replays: tuple[tuple[int, int], ...] = ((1_000, 10_000), (1_000, 100_000), (10_000, 100_000))
+    # Policies and edges: both grow, then one alone.
+    replays: tuple[tuple[int, int], ...] = (
+        (1_000, 100_000), (10_000, 100_000), (10_000, 300_000), (10_000, 1_000_000),
+    )  # fmt: skip
+    estates: tuple[int, ...] = (50, 100, 200, 400)
     runs: int = 3
     wait: bool = True
 
@@ -41,7 +52,7 @@ def scale_of(folder: Path, *, quick: bool) -> Scale:
         return Scale(folder=folder)
     return Scale(
         folder=folder, flows=100_000, memory=(100_000,), clients=20_000, lake_rows=1_000_000,
-        replays=((100, 1_000),), runs=1, wait=False,
+        replays=((100, 1_000),), estates=(50,), runs=1, wait=False,
     )  # fmt: skip
 
 
@@ -133,8 +144,10 @@ def rollup(scale: Scale) -> dict[str, Any]:
     return {"rows": scale.lake_rows, "threads": THREADS, "runs": taken, "ratios": ratios}
 
 
-def replaying(scale: Scale) -> dict[str, Any]:
-    """Take the time of replaying edges on policies, and how it grows with either."""
+def verify(scale: Scale) -> dict[str, Any]:
+    """Take the time of reading policies and replaying edges on them, and how it grows with either; then the time of
+    another analyzer for what it can do.
+    """
     taken: dict[str, dict[str, Any]] = {}
     for policies, edges in scale.replays:
         if scale.wait:
@@ -142,6 +155,7 @@ def replaying(scale: Scale) -> dict[str, Any]:
         usage, text = run(_script("replaying", str(policies), str(edges)))
         told = json.loads(text.splitlines()[-1])
         taken[f"{edges:,} edges on {policies:,} policies"] = {
+            "wall_seconds": usage.wall_seconds,
             "replaying_seconds": told["replaying"],
             "microseconds_per_edge": round(told["replaying"] / edges * 1e6, 1),
             "reading_seconds": told["reading"],
@@ -150,9 +164,45 @@ def replaying(scale: Scale) -> dict[str, Any]:
             "disturbed": usage.disturbed,
             "largest_process_mb": usage.largest_process_mb,
         }
-    each = [one["microseconds_per_edge"] for one in taken.values()]
-    ratios = {"time per edge, largest / smallest input": {"value": round(each[-1] / max(each[0], 0.1), 2)}}
+    largest = list(taken.values())[-1]
+    ratios = {
+        "reading and replaying the largest, seconds": {
+            "value": round(largest["reading_seconds"] + largest["replaying_seconds"], 1), "at_most": REPLAY_SECONDS,
+        },
+        "its memory, MB": {"value": largest["largest_process_mb"], "at_most": REPLAY_MB},
+    }  # fmt: skip
+    for count in scale.estates:
+        pairs = _pairs(scale, count)
+        if pairs is None:
+            break
+        taken[f"all pairs of {count} workloads"] = pairs["ours"]
+        taken[f"all pairs of {count} workloads, network-config-analyzer"] = pairs["theirs"]
+        ratios["network-config-analyzer / ours, on the largest that it finishes"] = {
+            "value": _ratio(pairs["theirs"], pairs["ours"])
+        }
     return {"runs": taken, "ratios": ratios}
+
+
+def _pairs(scale: Scale, workloads: int) -> dict[str, dict[str, Any]] | None:
+    """Compare with the other analyzer on one estate; None when it is not there or does not end in time."""
+    if not ANALYZER.exists():
+        return None
+    with tempfile.TemporaryDirectory(prefix="benchmark-estate-") as name:
+        folder = Path(name)
+        write(folder, workloads)
+        lists = [word for option in ("--connectivity", "-n", "-p") for word in (option, name)]
+        theirs = [
+            "timeout", str(ANALYZER_SECONDS), str(ANALYZER), *lists, "-o", "txt_no_fw_rules",
+            "--output_endpoints", "pods", "-f", str(folder / "report.txt"),
+        ]  # fmt: skip
+        commands: dict[str, Command] = {
+            "ours": lambda _: _script("pairs", name, str(workloads)),
+            "theirs": lambda _: theirs,
+        }
+        try:
+            return compare(commands, runs=1, wait=scale.wait)
+        except SystemExit:
+            return None
 
 
 def readers(scale: Scale) -> dict[str, Any]:
@@ -189,7 +239,7 @@ def _first_lines(source: Path, lines: int = 1_000) -> Path:
 
 
 CASES: dict[str, Callable[[Scale], dict[str, Any]]] = {
-    "speed": speed, "memory": memory, "rollup": rollup, "readers": readers, "replaying": replaying,
+    "speed": speed, "memory": memory, "rollup": rollup, "readers": readers, "verify": verify,
 }  # fmt: skip
 
 

@@ -6,10 +6,14 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from discovery.model.edge import Protocol
 from discovery.model.ports import PortSet
 from discovery.model.workload import Entity, WorkloadRef, WorkloadVersion
+from discovery.verify.cover import Cover, There
 from discovery.verify.ends import PeerMatcher, PodEnd
+from discovery.verify.members import Members
 from discovery.verify.nearest import describe_peers
 from discovery.verify.rules import (
     Action,
@@ -23,7 +27,7 @@ from discovery.verify.rules import (
     ReadPolicy,
     ReadRule,
 )
-from discovery.verify.truth import Truth, any_of
+from discovery.verify.truth import Truth
 from discovery.verify.use import RuleKey, Use, rule_key
 
 
@@ -58,7 +62,7 @@ def breadths(
     peers: PeerMatcher,
 ) -> list[Breadth]:
     """Return every written allow with how wide it is, in the order of the policies."""
-    known = list(versions)
+    known = _Known(versions, peers)
     found: dict[RuleKey, list[ReadRule]] = {}
     owners: dict[RuleKey, ReadPolicy] = {}
     for policy in policies:
@@ -67,7 +71,27 @@ def breadths(
                 key = rule_key(policy, rule)
                 owners.setdefault(key, policy)
                 found.setdefault(key, []).append(rule)
-    return [_measure(owners[key], key, rules, uses.get(key, Use()), known, peers) for key, rules in found.items()]
+    return [_measure(owners[key], key, rules, uses.get(key, Use()), known) for key, rules in found.items()]
+
+
+class _Known:
+    """The workloads that exist, and which of them a rule surely means."""
+
+    def __init__(self, versions: Iterable[WorkloadVersion], peers: PeerMatcher) -> None:
+        """Index the versions."""
+        self._versions = tuple(versions)
+        self._members = Members(self._versions)
+        self._cover = Cover(peers, [PodEnd(version=version) for version in self._versions])
+        rows = np.arange(len(self._versions))
+        self._all = There(rows, rows)
+
+    def named(self, policy: ReadPolicy, rule: ReadRule) -> set[WorkloadRef]:
+        """Return the workloads that the peers of a rule mean; none for a policy that governs nobody."""
+        here = next((version for version, _ in self._members.of(policy.subject)), None)
+        if here is None:
+            return set()
+        covered = np.flatnonzero(self._cover.any_of(rule.peers, here, self._all) == Truth.YES)
+        return {self._versions[row].ref for row in covered}
 
 
 def _measure(
@@ -75,20 +99,11 @@ def _measure(
     key: RuleKey,
     rules: list[ReadRule],
     use: Use,
-    versions: list[WorkloadVersion],
-    peers: PeerMatcher,
+    known: _Known,
 ) -> Breadth:
     """Return how wide one written rule is."""
     used = PortSet.of(*use.contents)
     contents = sum(len(rule.content - used) for rule in rules)
-    here = next((version for version in versions if policy.subject.selects(version) is not Truth.NO), None)
-    refs: set[WorkloadRef] = set()
-    if here is not None:
-        refs = {
-            version.ref
-            for version in versions
-            if any_of(peers.covers(peer, PodEnd(version=version), here) for peer in rules[0].peers) is Truth.YES
-        }
     outside = _addresses(rules[0].peers)
     seen = sum(1 for peer in use.peers if isinstance(peer, str))
     return Breadth(
@@ -98,7 +113,7 @@ def _measure(
         peers=describe_peers(rules[0].peers),
         contents=contents,
         allowed_contents=_contents(rules),
-        workloads=len(refs - use.peers),
+        workloads=len(known.named(policy, rules[0]) - use.peers),
         addresses=None if outside is None else max(outside - seen, 0),
         used=use.edges,
     )

@@ -16,9 +16,10 @@ from discovery.model.workload import WorkloadRef, WorkloadVersion
 from discovery.verify.decisions import Decision, Outcome, Probe, SideDecision
 from discovery.verify.endpoints import Ends
 from discovery.verify.evaluate import Evaluator
+from discovery.verify.many import decide_many
 from discovery.verify.use import RuleKey, Use, rule_key
 
-# From so many edges on it pays to load numpy and to decide in columns.
+# From so many edges on it pays to decide in columns: a rule costs more there than an edge does alone.
 COLUMNS_FROM = 2_000
 
 
@@ -64,8 +65,6 @@ def replay(
     covered: frozenset[int] | set[int] = frozenset()
     noted: frozenset[int] | set[int] = frozenset()
     if len(given) >= COLUMNS_FROM:
-        from discovery.verify.many import decide_many
-
         covered, noted = decide_many(given, ends, evaluator, uses)
     return Replay(
         edges=tuple(
