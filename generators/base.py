@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from discovery.model.artifact import OWNER_KEY, Artifact, Rendered
 from discovery.model.diagnostics import Diagnostic, Level
@@ -33,6 +33,7 @@ from generators.checks import (
 from generators.comments import Guide, content_name, evidence_line, header, not_isolated, peer_name
 from generators.findings import Code, EntityForm, Inexpressible
 from generators.grouping import GroupingStyle, PeerKind, RuleGroup, allow_id, group, in_order
+from generators.keeping import keep
 from generators.names import cluster_folder, is_label_value, manifest_names
 from generators.yaml_writer import Commented, Node, clean, dump, plain
 
@@ -77,6 +78,7 @@ class RenderRequest:
 
     ``existing_isolated`` are the workloads and directions that a policy in the cluster isolates already. ``remarks``
     are sentences for the header of every file. ``owners`` are label values of the owners of workloads that have one.
+    ``kept`` are manifests that the files of workloads take the place of, as data: their rules are kept.
     """
 
     intents: tuple[PolicyIntent, ...]
@@ -85,6 +87,7 @@ class RenderRequest:
     existing_isolated: frozenset[tuple[WorkloadRef, Direction]] = frozenset()
     remarks: tuple[str, ...] = ()
     owners: Mapping[WorkloadRef, str] = field(default_factory=dict)
+    kept: Mapping[WorkloadRef, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +299,8 @@ class _Sheet:
         writer, workload = self.writer, self.workload
         dialect = writer.capabilities.dialect
         manifest = _owned(writer.manifest(name, self.subject, self.sections), writer.request.owners.get(workload))
+        if workload in writer.request.kept:
+            manifest = keep(writer.request.kept[workload], manifest)
         guide = writer.guide(name, workload.namespace, " and ".join(self.sections))
         comments = header(
             workload, str(writer.platform), writer.request.mode, guide, [*self.left_out, *writer.request.remarks]

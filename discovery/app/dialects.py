@@ -7,14 +7,16 @@ engine or columns.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from discovery.app.delta import Delta, delta_of, isolating
+from discovery.app.deployed import Deployed
 from discovery.app.output import read_staged, write_staged
 from discovery.model.artifact import Rendered
 from discovery.model.diagnostics import Diagnostic
 from discovery.model.edge import Direction, Edge
-from discovery.model.intent import Mode, PolicyIntent
+from discovery.model.intent import Dialect, Mode, PolicyIntent
 from discovery.model.platform import Platform
 from discovery.model.workload import WorkloadRef, WorkloadVersion
 from discovery.verify.evaluate import Evaluator
@@ -30,7 +32,8 @@ class Wanted:
     """What the files of every dialect must say, and of what they are checked.
 
     ``edges`` are the learned ones, ``versions`` those of all workloads. ``isolated`` is what policies of the cluster
-    isolate already, ``remarks`` what every file says about its input, ``owners`` label values of owners.
+    isolate already, ``remarks`` what every file says about its input, ``owners`` label values of owners. ``deployed``
+    are the policies that are there, by dialect: the files are what these lack.
     """
 
     intents: tuple[PolicyIntent, ...]
@@ -40,15 +43,19 @@ class Wanted:
     isolated: frozenset[tuple[WorkloadRef, Direction]] = frozenset()
     remarks: tuple[str, ...] = ()
     owners: Mapping[WorkloadRef, str]
+    deployed: Mapping[Dialect, Deployed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """The files of one dialect, what reading them back found, and what they leave open once enforced."""
+    """The files of one dialect, what reading them back found, and what they leave open once enforced, together with
+    the policies that are there. ``said`` counts the directions that those already say all of.
+    """
 
     rendered: Rendered
     found: tuple[Diagnostic, ...]
     reach: Openness
+    said: int = 0
 
 
 def make(wanted: Wanted, platform: Platform, staging: Path) -> Made:
@@ -56,33 +63,51 @@ def make(wanted: Wanted, platform: Platform, staging: Path) -> Made:
 
     Raises :class:`discovery.model.errors.RenderError` for intents that contradict each other.
     """
-    rendered = render(
-        RenderRequest(
-            intents=wanted.intents,
-            platform=platform,
-            mode=wanted.mode,
-            existing_isolated=wanted.isolated,
-            remarks=wanted.remarks,
-            owners=wanted.owners,
-        )
+    request = RenderRequest(
+        intents=wanted.intents,
+        platform=platform,
+        mode=wanted.mode,
+        existing_isolated=wanted.isolated,
+        remarks=wanted.remarks,
+        owners=wanted.owners,
     )
+    rendered = render(request)
+    delta = Delta(intents=wanted.intents)
+    if platform.dialect in wanted.deployed:
+        deployed = wanted.deployed[platform.dialect]
+        delta = delta_of(rendered, wanted.intents, deployed, platform, wanted.versions)
+        rendered = render(replace(request, intents=delta.intents, kept=delta.kept))
+        rendered = replace(rendered, diagnostics=(*rendered.diagnostics, *delta.found))
     texts = {artifact.path: artifact.text for artifact in rendered.artifacts}
     write_staged(staging, texts)
     read = read_policies(read_staged(staging, sorted(texts)))
-    evaluator = Evaluator(read.policies, platform, as_enforced=True, versions=wanted.versions)
+    together = [*read.policies, *delta.beside]
+    evaluator = Evaluator(together, platform, as_enforced=True, versions=wanted.versions)
     return Made(
         rendered=rendered,
-        found=prove(wanted, rendered, read),
+        found=prove(wanted, rendered, read, delta),
         reach=left_open(wanted.versions, wanted.edges, evaluator),
+        said=len(isolating(wanted.intents) - isolating(delta.intents)),
     )
 
 
-def prove(wanted: Wanted, rendered: Rendered, read: ReadSet) -> tuple[Diagnostic, ...]:
-    """Hold the files of one dialect, as its independent reader understands them, against the intents and the edges."""
+def prove(wanted: Wanted, rendered: Rendered, read: ReadSet, delta: Delta | None = None) -> tuple[Diagnostic, ...]:
+    """Hold the files of one dialect, as its independent reader understands them, against the intents, or what a delta
+    leaves of them, and the edges.
+    """
+    left = delta or Delta(intents=wanted.intents)
     written = {(artifact.workload, direction) for artifact in rendered.artifacts for direction in artifact.isolates}
-    asked = {(intent.workload, intent.direction) for intent in wanted.intents if intent.isolate}
+    skipped = frozenset(isolating(left.intents) - written)
     platform, versions = rendered.platform, wanted.versions
     return (
-        *check(wanted.intents, read, platform, wanted.mode, versions, frozenset(asked - written)),
-        *covers(wanted.edges, wanted.intents, read, platform, versions),
+        *check(left.intents, read, platform, wanted.mode, versions, skipped, left.replaced),
+        *covers(
+            wanted.edges,
+            left.intents,
+            read,
+            platform,
+            versions,
+            left.beside,
+            frozenset(written) if platform.dialect in wanted.deployed else None,
+        ),
     )

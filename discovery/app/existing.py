@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from discovery.app.manifests import folder_texts
+from discovery.app.deployed import existing_texts
 from discovery.learn.peers import NodeAddresses, split_external
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Verdict
@@ -36,7 +36,7 @@ def read_existing(folder: Path | None, edges: Iterable[Edge], versions: Iterable
     """
     if folder is None:
         return Existing()
-    texts = folder_texts(folder)
+    texts = existing_texts(folder)
     known = tuple(versions)
     given = tuple(edges)
     read = read_policies(texts)

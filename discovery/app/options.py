@@ -32,7 +32,9 @@ class IngestOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuggestOptions:
     """What to suggest. ``namespaces`` selects policy subjects; empty means all but system namespaces. ``workers`` is as
-    for ingest, also for the writing of several dialects; 0 starts no process.
+    for ingest, also for the writing of several dialects; 0 starts no process. ``existing`` are the policies that are
+    there: what they say is not written again, and their rules that nothing used for ``unused_days`` are told.
+    ``prune`` retires files of an earlier run in enforce mode, too.
     """
 
     format: str = "auto"
@@ -41,6 +43,8 @@ class SuggestOptions:
     namespaces: tuple[str, ...] = ()
     platforms: dict[Dialect, Platform] = field(default_factory=lambda: parse_platforms([]))
     existing: Path | None = None
+    unused_days: int = 30
+    prune: bool = False
     inventory: tuple[Path, ...] = ()
     owners: Path | None = None
     since: datetime | None = None

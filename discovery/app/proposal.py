@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from discovery.app.deployed import Deployed, read_deployed
 from discovery.app.dialects import Made, Wanted
+from discovery.app.drift import Drift, is_outside, unused_rules
 from discovery.app.evidence import Evidence
 from discovery.app.existing import Existing, read_existing
 from discovery.app.making import Makers
@@ -55,6 +57,7 @@ class Suggestion:
     workloads: Workloads
     inventory: Inventory | None
     owners: Owners | None
+    drift: Drift | None
     options: SuggestOptions
     written: Written
     diagnostics: tuple[Diagnostic, ...]
@@ -91,6 +94,7 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
     # What was given may lack a policy that the flows name (rule 7).
     isolated = existing.isolated | evidence.governed
     staging = stage(folder)
+    deployed = {} if options.existing is None else read_deployed(options.existing)
     wanted = Wanted(
         intents=learned.intents,
         edges=tuple(one.edge for one in learned.judged if one.ruling is Ruling.LEARN),
@@ -98,13 +102,16 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
         mode=options.mode,
         isolated=isolated,
         remarks=_remarks(evidence),
+        deployed=deployed,
         owners={} if owners is None else owner_labels(owners, {intent.workload for intent in learned.intents}),
     )
     makers.give(wanted, [options.platforms[dialect] for dialect in options.dialects], staging)
     texts = evidence_files(learned)
     write_staged(staging, texts)
-    cautions = _cautions(evidence, learned, options, isolated)
     made = makers.results()
+    files = (artifact for one in made for artifact in one.rendered.artifacts)
+    added = frozenset((file.workload, direction) for file in files for direction in file.isolates)
+    cautions = _cautions(evidence, learned, options, isolated & added)
     options.progress("learning", 2, 3)
     rendered = tuple(one.rendered for one in made)
     found = (*cautions, *learned.diagnostics, *existing.diagnostics, *(d for one in rendered for d in one.diagnostics))
@@ -112,13 +119,41 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
         folder=folder, learned=learned, rendered=rendered,
         reach={one.rendered.platform.dialect: one.reach for one in made}, completeness=evidence.completeness,
         profile=evidence.profile, existing=existing, workloads=evidence.workloads, inventory=evidence.inventory,
-        owners=owners, options=options,
+        owners=owners, drift=_drift(evidence, learned, options, deployed, made), options=options,
         written=Written(written=(), unchanged=(), retired=()),
         diagnostics=tuple(dict.fromkeys((*found, *(d for one in made for d in one.found)))),
     )  # fmt: skip
     _check_proven(made, staging)
     names = [*texts, *(artifact.path for one in rendered for artifact in one.artifacts)]
     return _published(suggestion, staging, names)
+
+
+def _drift(
+    evidence: Evidence,
+    learned: Learned,
+    options: SuggestOptions,
+    deployed: Mapping[Dialect, Deployed],
+    made: Iterable[Made],
+) -> Drift | None:
+    """Return how far the traffic has moved from the policies that are there, None where none were given."""
+    if options.existing is None:
+        return None
+    results = tuple(made)
+    findings = [found for one in results for found in (*one.rendered.diagnostics, *one.found) if is_outside(found)]
+    return Drift(
+        proposed={one.rendered.platform.dialect.value: len(one.rendered.artifacts) for one in results},
+        said={one.rendered.platform.dialect.value: one.said for one in results},
+        outside=tuple(dict.fromkeys(findings)),
+        unused=unused_rules(
+            {dialect: deployed[dialect] for dialect in options.dialects if dialect in deployed},
+            options.platforms,
+            learned.intents,
+            (one.edge for one in learned.judged if one.ruling is not Ruling.REVIEW),
+            evidence.workloads.versions,
+            options.unused_days,
+        ),
+        days=options.unused_days,
+    )
 
 
 def _workers(evidence: Evidence, options: SuggestOptions) -> int:
@@ -265,9 +300,19 @@ def _published(suggestion: Suggestion, staging: Path, names: list[str]) -> Sugge
     """Write the summaries and move them and the files of these names into place."""
     summaries = {**summary_pages(suggestion), "summary.json": summary_json(suggestion)}
     write_staged(staging, summaries)
-    written = publish(suggestion.folder, staging, [*names, *summaries])
+    written = publish(suggestion.folder, staging, [*names, *summaries], retire=_retires(suggestion))
     suggestion.options.progress("learning", 3, 3)
     return replace(suggestion, written=written)
+
+
+def _retires(suggestion: Suggestion) -> bool:
+    """Say whether files of an earlier run that are not written any more are removed: not those that enforce, unless
+    asked for, and not those that this run adds to and left as they are.
+    """
+    options, here = suggestion.options, suggestion.folder.resolve()
+    there = None if options.existing is None else options.existing.resolve()
+    apart = there is None or not (there.is_relative_to(here) or here.is_relative_to(there))
+    return apart and (options.mode is Mode.MONITOR or options.prune)
 
 
 def summary_counts(suggestion: Suggestion) -> dict[str, int]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from discovery.app.drift import drift_json
 from discovery.app.output import as_json, as_json_list
 from discovery.app.sections import end_name, isolated
+from discovery.app.words import moment
 from discovery.learn.intents import Learned
 from discovery.learn.judge import Judged, Ruling
 from discovery.model.edge import Direction
@@ -18,13 +19,6 @@ from discovery.verify.reach import Openness
 
 if TYPE_CHECKING:
     from discovery.app.proposal import Suggestion
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment(microseconds: int) -> str:
-    """Return a UTC time."""
-    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")
 
 
 def peer_json(peer: Peer) -> dict[str, Any]:
@@ -141,6 +135,7 @@ def summary_json(suggestion: Suggestion) -> str:
             "inventory": None if suggestion.inventory is None else suggestion.inventory.counts(),
             "captureProfile": _profile_json(suggestion),
             "isolated": [{"workload": str(workload), **per} for workload, per in isolated(suggestion)],
+            "drift": None if suggestion.drift is None else drift_json(suggestion.drift),
             "reach": {dialect.value: _reach_json(left) for dialect, left in suggestion.reach.items()},
             "files": {
                 one.platform.dialect.value: [artifact.path for artifact in one.artifacts] for one in suggestion.rendered

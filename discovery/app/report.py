@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from discovery.app.drift import drift_section
 from discovery.app.markdown import Section, Table, cut, fitting, page, safe
 from discovery.app.merging import cut as would_cut
 from discovery.app.merging import merging, rollback
 from discovery.app.owners import NOBODY, folder_of
-from discovery.app.records import moment
 from discovery.app.sections import View, risk_sections, views_by, weak_edges, whole_view, world_rules
-from discovery.app.words import counted, duration
+from discovery.app.words import counted, duration, moment
 from discovery.learn.judge import Ruling
 from discovery.learn.system import is_system
 from discovery.model.artifact import OWNER_KEY
@@ -112,6 +112,7 @@ def _summary(
         *([_index("Owners", "owners", {folder_of(name): (name or "unowned", one) for name, one in owners.items()})]
           if owners else []),
         *risk_sections(view),
+        *([] if suggestion.drift is None else [drift_section(suggestion.drift)]),
         _reach(suggestion),
         Section(title="Next", body=("\n".join(_next(suggestion)),)),
         merging(view, window.length, _commands(suggestion, view, _asked_for(suggestion, view))),
@@ -141,7 +142,12 @@ def _reach(suggestion: Suggestion) -> Section:
     )  # fmt: skip
     opening = (
         f"What could reach what among {counted(before.workloads, 'workload')}: ordered pairs with any port open, and "
-        "how many workloads an intruder in one could get to, over others. Policies that are there already do not count."
+        "how many workloads an intruder in one could get to, over others. "
+    )
+    opening += (
+        "Policies that are there already do not count."
+        if suggestion.drift is None
+        else "Policies that are there already count as if they were enforced, too."
     )
     return Section(title="Reach", body=(opening, Table(head=head, rows=tuple(rows), more="`summary.json`")))
 

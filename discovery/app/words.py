@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from discovery.model.completeness import Completeness
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def counted(count: int, what: str, plural: str | None = None) -> str:
@@ -30,3 +34,8 @@ def duration(microseconds: int) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.1f} seconds"
+
+
+def moment(microseconds: int) -> str:
+    """Return a UTC time."""
+    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -31,12 +32,60 @@ Examples:
   discover suggest lake -o policies --dialect cilium --platform cilium=1.18
   discover suggest lake -o policies --namespace shop --namespace payments
   discover suggest lake -o policies --dialect kubernetes --platform 'kubernetes=1.31;enforcer=calico'
-  discover suggest lake -o policies --existing manifests/ --since 2026-11-01
+  discover suggest lake -o proposal --existing manifests/ --since 2026-11-01
+  discover suggest lake -o proposal --existing manifests/ --drift    exit 5 opens a pull request
   discover suggest lake -o policies --inventory cluster.yaml
 
 Monitor mode (the default) writes files that change no verdict when they are applied. Read summary.md first.
-Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written unless --allow-partial).
+Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written unless --allow-partial), 5 drift
+(with --drift alone).
 """
+
+
+class _Passed(TypedDict):
+    """The options that are those of the use case as they are."""
+
+    namespaces: tuple[str, ...]
+    existing: Path | None
+    unused_days: int
+    prune: bool
+    inventory: tuple[Path, ...]
+    owners: Path | None
+    since: datetime | None
+    until: datetime | None
+    allow_partial: bool
+    accept_inferred: bool
+    learn_audit: bool
+    include_system: bool
+    yes_system: bool
+    show_addresses: bool
+    cluster: str
+    workers: int | None
+
+
+def _existing_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what is about the policies that are there."""
+    options = (
+        click.option(
+            "--existing",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="The policies that the cluster has now: what they say is not written again, and their rules are kept.",
+        ),
+        click.option("--drift", is_flag=True, help="With --existing: exit 5 if it lacks traffic or has unused rules."),
+        click.option(
+            "--unused-days",
+            type=click.IntRange(min=1),
+            default=30,
+            show_default=True,
+            metavar="N",
+            help="With --existing: tell rules that nothing used for so many days.",
+        ),
+        click.option("--prune", is_flag=True, help="With --mode enforce: remove files of an earlier run, too."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command("suggest", epilog=EPILOG)
@@ -63,12 +112,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written un
     metavar="NS",
     help="Write policies for this namespace alone; may be repeated.",
 )
-@click.option(
-    "--existing",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Manifests of the policies that the cluster has now.",
-)
+@_existing_options
 @inventory_option
 @click.option(
     "--owners",
@@ -95,28 +139,16 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 input incomplete (nothing is written un
 @cluster_option
 @workers_option
 @speaks
-def command(  # noqa: PLR0917 - click passes one argument per option
+def command(
     inputs: tuple[str, ...],
     output: str,
     dialect: str,
     mode: str,
-    namespaces: tuple[str, ...],
-    existing: Path | None,
-    inventory: tuple[Path, ...],
-    owners: Path | None,
     platforms: tuple[str, ...],
-    since: datetime | None,
-    until: datetime | None,
-    allow_partial: bool,
-    accept_inferred: bool,
-    learn_audit: bool,
-    include_system: bool,
-    yes_system: bool,
-    show_addresses: bool,
     output_format: str,
     input_format: str,
-    cluster: str,
-    workers: int | None,
+    drift: bool,
+    **passed: Unpack[_Passed],
 ) -> None:
     """Learn network policies from flow logs or a lake, prove them, and write them for review.
 
@@ -124,36 +156,28 @@ def command(  # noqa: PLR0917 - click passes one argument per option
     """
     from discovery.app.options import SuggestOptions, parse_dialects
     from discovery.app.suggest import suggest
+    from discovery.model.errors import EXIT_CHANGED, OptionError
     from discovery.model.intent import Mode
     from discovery.model.platform import parse_platforms
 
+    if drift and passed["existing"] is None:
+        raise OptionError("--drift has nothing to compare with", hint="name the folder of the policies: --existing DIR")
     with Bars() as bars:
         options = SuggestOptions(
             format=input_format,
             dialects=parse_dialects(dialect),
             mode=Mode(mode),
-            namespaces=namespaces,
-            existing=existing,
-            inventory=inventory,
-            owners=owners,
             platforms=parse_platforms(platforms),
-            since=since,
-            until=until,
-            allow_partial=allow_partial,
-            accept_inferred=accept_inferred,
-            learn_audit=learn_audit,
-            include_system=include_system,
-            yes_system=yes_system,
-            show_addresses=show_addresses,
-            cluster=cluster,
-            workers=workers,
             progress=bars.update,
+            **passed,
         )
         done = suggest(inputs, output, options)
     if output_format == "json":
         click.echo((Path(output) / "summary.json").read_text("utf-8"), nl=False)
     else:
         _tell(done, output)
+    if drift and done.drift is not None and done.drift.found:
+        raise SystemExit(EXIT_CHANGED)
 
 
 def _tell(done: Suggestion, output: str) -> None:
@@ -186,11 +210,25 @@ def _tell(done: Suggestion, output: str) -> None:
             else "ISOLATE workloads when applied"
         )
         click.echo(f"The files {mode}; they were read back and allow every learned edge.")
+    elif done.drift is not None and not done.drift.found:
+        click.echo("Nothing to add: the policies that are there say all of it.")
     else:
         click.echo("No policy was written: summary.md says why, and 'discover doctor' what the input shows.")
+    _tell_drift(done)
     if done.written.retired:
         click.echo(
             f"Retired    {counted(len(done.written.retired), 'file')} of an earlier run: "
             f"{', '.join(map(printable, done.written.retired[:3]))}"
         )
     click.echo(f"Next       read {printable(Path(output) / 'summary.md')}")
+
+
+def _tell_drift(done: Suggestion) -> None:
+    """Print what is there already, and what of it nobody uses."""
+    from discovery.app.words import counted
+
+    if done.drift is not None:
+        said = ", ".join(f"{count:,} {name}" for name, count in done.drift.said.items())
+        unused = "" if done.drift.unused is None else f"{counted(len(done.drift.unused), 'rule')} not used for "
+        unused += counted(done.drift.days, "day") if unused else ""
+        click.echo(f"There      {said} directions need nothing more{unused and '; '}{unused}")

@@ -153,22 +153,22 @@ class Evaluator:
 
     def allowed(self, client: End, server: End, protocol: Protocol) -> tuple[PortSet, PortSet]:
         """Return the ports (or ICMP types) on which a connection surely passes, and those on which it may."""
-        probe = Probe(client=client, server=server, protocol=protocol)
-        sure = may = everything(protocol)
-        for direction, here, there in (
-            (Direction.EGRESS, client, server),
-            (Direction.INGRESS, server, client),
-        ):
-            found = self.settled(direction, here, there)
-            if found is not None:
-                open_ = everything(protocol) if found[0] is Outcome.ALLOWED else _NONE
-                sure, may = sure & open_, may & open_
-            elif isinstance(here, PodEnd):
-                possible = self._follow(probe, here, there, self.steps(direction, here.version))
-                sure, may = sure & (possible.allowed - possible.denied), may & possible.allowed
-            elif self._is_governed_node(here):
-                sure = _NONE
-        return sure, may
+        sure, may = self.allowed_on(Direction.EGRESS, client, server, protocol)
+        surely, perhaps = self.allowed_on(Direction.INGRESS, client, server, protocol)
+        return sure & surely, may & perhaps
+
+    def allowed_on(self, direction: Direction, client: End, server: End, protocol: Protocol) -> tuple[PortSet, PortSet]:
+        """Return the ports (or ICMP types) that one side surely lets pass, and those that it may."""
+        here, there = (client, server) if direction is Direction.EGRESS else (server, client)
+        found = self.settled(direction, here, there)
+        if found is not None:
+            both = everything(protocol) if found[0] is Outcome.ALLOWED else _NONE
+            return both, both
+        if isinstance(here, PodEnd):
+            probe = Probe(client=client, server=server, protocol=protocol)
+            possible = self._follow(probe, here, there, self.steps(direction, here.version))
+            return possible.allowed - possible.denied, possible.allowed
+        return (_NONE if self._is_governed_node(here) else everything(protocol)), everything(protocol)
 
     def _side(self, probe: Probe, direction: Direction, here: End, there: End) -> SideDecision:
         """Return the answer of the side that ``here`` is on."""

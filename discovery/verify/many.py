@@ -30,6 +30,7 @@ def decide_many(
         clients=_column(table.clients), servers=_column(table.servers), contents=_column(table.contents)
     )
     owner = _column(table.owners)
+    last_seen = _column(table.last_seen)
     others = {
         Direction.EGRESS: _column(table.server_endpoints),
         Direction.INGRESS: _column(table.client_endpoints),
@@ -39,6 +40,7 @@ def decide_many(
         """Add the connections that a rule allows to its use."""
         use = uses.setdefault(rule_key(policy, rule), Use())
         use.edges += len(rows)
+        use.last_seen = max(use.last_seen, int(last_seen[rows].max()))
         use.contents.update((given.contents[rows] & 0xFFFF).tolist())
         for number in set(others[direction][rows].tolist()):
             use.add_peer(table.endpoints[number])
@@ -59,6 +61,7 @@ class _Table:
     clients: array[int] = field(default_factory=lambda: array("q"))
     servers: array[int] = field(default_factory=lambda: array("q"))
     contents: array[int] = field(default_factory=lambda: array("q"))
+    last_seen: array[int] = field(default_factory=lambda: array("q"))
     client_endpoints: array[int] = field(default_factory=lambda: array("q"))
     server_endpoints: array[int] = field(default_factory=lambda: array("q"))
     _numbers: dict[Endpoint, tuple[int, range]] = field(default_factory=dict)
@@ -79,6 +82,7 @@ class _Table:
                 self.clients.append(one)
                 self.servers.append(other)
                 self.contents.append(code)
+                self.last_seen.append(edge.evidence.last_seen)
                 self.client_endpoints.append(client)
                 self.server_endpoints.append(server)
 

@@ -55,14 +55,18 @@ class Meaning:
 def written(policies: Iterable[ReadPolicy], cluster: str) -> Meaning:
     """Return what policies of one subject and direction allow; ``cluster`` is the one they are applied in."""
     meaning = Meaning()
+    for protocol, peer, content in said(policies, cluster):
+        meaning.add(peer, protocol, content)
+    return meaning
+
+
+def said(policies: Iterable[ReadPolicy], cluster: str) -> Iterator[tuple[Protocol, PeerMatch, PortSet]]:
+    """Yield each thing that policies allow."""
     for policy in policies:
         for rule in policy.rules:
-            if rule.action is not Action.ALLOW:
-                continue
-            content = rule.ports if rule.protocol.has_ports else PortSet.of(*rule.icmp_types)
-            for peer in rule.peers:
-                meaning.add(in_cluster(peer, cluster), rule.protocol, content)
-    return meaning
+            if rule.action is Action.ALLOW:
+                for peer in rule.peers:
+                    yield rule.protocol, in_cluster(peer, cluster), rule.content
 
 
 def in_cluster(peer: PeerMatch, cluster: str) -> PeerMatch:

@@ -79,12 +79,10 @@ def read_policies(texts: Mapping[str, str | bytes]) -> ReadSet:
     lost: list[str] = []
     for path in sorted(texts):
         try:
-            loaded = load_documents(texts[path])
+            documents += [(f"{path}:{line}", item) for line, item in load_manifests(texts[path])]
         except UnreadableError as error:
             diagnostics.append(_error("unreadable-yaml", f"{path}:{error.line}", str(error)))
             lost.append(f"{path}:{error.line}")
-            continue
-        documents += [(f"{path}:{line}", item) for line, document in loaded for item in expand(document)]
     context, noted = read_references(documents)
     diagnostics += noted
     policies: list[ReadPolicy] = []
@@ -158,12 +156,37 @@ def read_document(
 
 def load_documents(content: str | bytes) -> list[tuple[int, Any]]:
     """Return (line, value) of each non-empty document. Raises :class:`UnreadableError`."""
+    return [(line, value) for line, value, _ in _loaded(content)]
+
+
+def load_manifests(content: str | bytes) -> list[tuple[int, Any]]:
+    """Return (line, manifest) of each manifest in the non-empty documents, those in lists one by one (:func:`expand`).
+
+    Raises :class:`UnreadableError`.
+    """
+    found: list[tuple[int, Any]] = []
+    for line, value, node in _loaded(content):
+        items = expand(value)
+        lines = [line] if items == [value] else _item_lines(node)
+        # A list in a list has a place for all that is in it.
+        found += zip(lines if len(lines) == len(items) else [line] * len(items), items, strict=True)
+    return found
+
+
+def _item_lines(node: yaml.Node) -> list[int]:
+    """Return the line of each item of a list, which is a mapping with items."""
+    items = next(value for key, value in node.value if key.value == "items")
+    return [_line(item) for item in items.value]
+
+
+def _loaded(content: str | bytes) -> list[tuple[int, Any, yaml.Node]]:
+    """Return (line, value, node) of each non-empty document. Raises :class:`UnreadableError`."""
     text = _decode(content)
     try:
         if not _is_harmless(text):
             _scan(text)
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
-        values = [(_line(node), _construct(node)) for node in nodes]
+        values = [(_line(node), _construct(node), node) for node in nodes]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UnreadableError(
@@ -171,7 +194,7 @@ def load_documents(content: str | bytes) -> list[tuple[int, Any]]:
         ) from error
     except yaml.YAMLError as error:
         raise UnreadableError(_reader_line(text, error), f"YAML cannot be read: {shown(str(error))}") from error
-    return [(line, value) for line, value in values if value is not None]
+    return [one for one in values if one[1] is not None]
 
 
 def _reader_line(text: str, error: yaml.YAMLError) -> int:

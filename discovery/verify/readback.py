@@ -1,12 +1,13 @@
 """Prove that what was written means what was intended.
 
 Codes of :func:`check`, all of level error unless said otherwise: ``direction-missing``, ``unexpected-policy``,
-``missing-allow``, ``excess-allow``, ``inexpressible-allow``, ``monitor-isolates``, ``enforce-inert``,
+``missing-allow``, ``excess-allow``, ``inexpressible-allow``, ``kept-rule-lost``, ``monitor-isolates``,
+``enforce-inert``,
 ``needs-newer-platform``, ``odd-rule``, ``wrong-dialect``, ``wrong-tier``, ``cluster-unknown``,
 ``version-not-selected``, ``selects-other-workload``,
 ``workload-without-version`` (warning), ``peer-may-cross-clusters`` (warning), and everything that
 :func:`discovery.verify.read.read_policies` reports. Codes of :func:`covers`: ``learned-edge-cut``,
-``learned-edge-unknown``, ``workload-without-version``.
+``learned-edge-unknown``, ``workload-without-version``, and ``existing-cuts`` (warning).
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from discovery.model.workload import WorkloadRef, WorkloadVersion
 from discovery.verify.effects import isolates_now, unmet_needs
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.fields import shown
-from discovery.verify.meaning import differences, in_cluster, intended, written
+from discovery.verify.meaning import differences, in_cluster, intended, said, written
 from discovery.verify.read import ReadSet
 from discovery.verify.replay import Fate, Replayed, replay
-from discovery.verify.rules import PodMatch, ReadPolicy
+from discovery.verify.rules import PodMatch, ReadPolicy, ReadRule
 
 _Key = tuple[PodMatch, Direction]
 _HASH_DIGITS = 8
@@ -39,14 +40,17 @@ def check(
     mode: Mode,
     versions: Iterable[WorkloadVersion],
     skipped: frozenset[tuple[WorkloadRef, Direction]] = frozenset(),
+    kept: Iterable[ReadPolicy] = (),
 ) -> tuple[Diagnostic, ...]:
     """Return every difference between the intents and the written files, as read back; empty means none.
 
     ``skipped`` are directions that the dialect could not say, for which nothing may be written. ``versions`` are all
-    versions of all workloads: each policy must select every version of its workload and nothing else.
+    versions of all workloads: each policy must select every version of its workload and nothing else. ``kept`` are
+    policies that the files take the place of: all of their rules must be there, too.
     """
     wanted = tuple(intents)
     policies, found = _bind(read, wanted, platform)
+    old = _kept(kept, wanted)
     expected: dict[_Key, list[PolicyIntent]] = {}
     for intent in wanted:
         if intent.isolate and (intent.workload, intent.direction) not in skipped:
@@ -56,9 +60,10 @@ def check(
         have.setdefault((policy.subject, policy.direction), []).append(policy)
     known = _Versions(versions)
     for key in {**expected, **have}:
-        found += _compare(key, expected.get(key, []), have.get(key, []), platform)
+        found += _compare(key, expected.get(key, []), have.get(key, []), platform, old.get(key, []))
+    rules = {rule for policies_of in old.values() for policy in policies_of for rule in policy.rules}
     for policy in policies:
-        found += _in_mode(policy, platform, mode)
+        found += _in_mode(policy, platform, mode, rules)
         found += _crossing(policy, platform, known)
     for (subject, _), owners in expected.items():
         found += _selected(subject, owners, known)
@@ -71,18 +76,22 @@ def covers(
     read: ReadSet,
     platform: Platform,
     versions: Iterable[WorkloadVersion],
+    beside: Iterable[ReadPolicy] = (),
+    within: frozenset[tuple[WorkloadRef, Direction]] | None = None,
 ) -> tuple[Diagnostic, ...]:
     """Return every learned edge that the written files would not surely allow if they were enforced.
 
     An edge of a workload is tried with each version of it, an edge of an external endpoint with each address. Files
-    that cannot be evaluated make edges unknown; :func:`check` says why.
+    that cannot be evaluated make edges unknown; :func:`check` says why. ``beside`` are policies that are there already.
+    With ``within``, the files add to what is there for these sides alone: what happens at others is told as
+    ``existing-cuts``, a warning.
     """
     policies, _ = _bind(read, tuple(intents), platform)
     known = _Versions(versions)
-    evaluator = Evaluator(policies, platform, as_enforced=True, versions=known.all)
+    evaluator = Evaluator([*policies, *beside], platform, as_enforced=True, versions=known.all)
     found: list[Diagnostic] = []
     for one in replay(edges, known.all, evaluator).edges:
-        found += _not_covered(one, known)
+        found += _not_covered(one, known, within)
     return _sorted(found)
 
 
@@ -179,10 +188,16 @@ def _subject(intent: PolicyIntent) -> PodMatch:
 
 
 def _compare(
-    key: _Key, intents: list[PolicyIntent], policies: list[ReadPolicy], platform: Platform
+    key: _Key, intents: list[PolicyIntent], policies: list[ReadPolicy], platform: Platform, kept: list[ReadPolicy]
 ) -> Iterator[Diagnostic]:
-    """Compare what is meant and what is written for one subject and direction."""
+    """Compare what is meant, or kept, and what is written for one subject and direction."""
     subject, direction = key
+    rules = {rule for policy in policies for rule in policy.rules}
+    for policy in kept:
+        for lost in [rule for rule in policy.rules if rule not in rules]:
+            yield _error("kept-rule-lost", policy.source, f"{policy} {lost.place} is not in what takes its place")
+    if not intents and kept:
+        return
     if not intents:
         labels = ",".join("=".join(pair) for pair in subject.labels.pairs)
         pods = shown(f"{subject.namespace}: {labels or '(all)'}")
@@ -202,19 +217,31 @@ def _compare(
     if not policies:
         yield _error("direction-missing", owner, f"no policy isolates {direction} of {shown(str(intents[0].subject))}")
         return
+    for protocol, atom, content in said(kept, owner.cluster):
+        meant.add(atom, protocol, content)
     for code, text in differences(meant, written(policies, owner.cluster)):
         verb = "does not allow" if code == "missing-allow" else "also allows"
         yield _error(code, owner, f"{direction}: what was written {verb} {text}")
 
 
-def _in_mode(policy: ReadPolicy, platform: Platform, mode: Mode) -> Iterator[Diagnostic]:
+def _kept(kept: Iterable[ReadPolicy], intents: tuple[PolicyIntent, ...]) -> dict[_Key, list[ReadPolicy]]:
+    """Return policies that files take the place of, by what they are about."""
+    clusters = {intent.workload.cluster for intent in intents}
+    found: dict[_Key, list[ReadPolicy]] = {}
+    for policy in kept:
+        for cluster in clusters:
+            found.setdefault((_bound(policy.subject, cluster), policy.direction), []).append(policy)
+    return found
+
+
+def _in_mode(policy: ReadPolicy, platform: Platform, mode: Mode, kept: set[ReadRule]) -> Iterator[Diagnostic]:
     """Check that monitor output isolates nothing, that enforcing output isolates, and that the platform knows it."""
     now = isolates_now(policy, platform)
     if mode is Mode.MONITOR and now:
         yield _error("monitor-isolates", policy.source, f"{policy} isolates {policy.direction} once it is applied")
     if mode is Mode.ENFORCE and not now:
         yield _error("enforce-inert", policy.source, f"{policy} isolates no {policy.direction} when it is applied")
-    odd = sum(not rule.is_plain for rule in policy.rules)
+    odd = sum(not rule.is_plain and rule not in kept for rule in policy.rules)
     if odd:
         text = f"{policy} has {odd} rules that deny, pass, or allow by more than peer and port: none is ever written"
         yield _error("odd-rule", policy.source, text)
@@ -266,7 +293,9 @@ def _crossing(policy: ReadPolicy, platform: Platform, known: _Versions) -> Itera
                 )
 
 
-def _not_covered(found: Replayed, known: _Versions) -> Iterator[Diagnostic]:
+def _not_covered(
+    found: Replayed, known: _Versions, within: frozenset[tuple[WorkloadRef, Direction]] | None
+) -> Iterator[Diagnostic]:
     """Yield why an edge is not surely allowed."""
     edge = found.edge
     missing = [end for end in (edge.client, edge.server) if end.workload is not None and not known.of(end.workload)]
@@ -279,4 +308,14 @@ def _not_covered(found: Replayed, known: _Versions) -> Iterator[Diagnostic]:
     code = "learned-edge-cut" if found.fate is Fate.WOULD_DENY else "learned-edge-unknown"
     for side in found.sides:
         endpoint = edge.client if side.direction is Direction.EGRESS else edge.server
+        if within is not None and (endpoint.workload, side.direction) not in within:
+            yield Diagnostic(
+                code="existing-cuts",
+                level=Level.WARNING,
+                subject=str(endpoint),
+                message=f"{side.direction} of {shown(str(edge))}: policies that are there would cut it once they are "
+                f"enforced ({side.reason}), and no rule could be added",
+                hint="see what is said of this direction, or mend those policies by hand",
+            )
+            continue
         yield _error(code, endpoint, f"{side.direction} of {shown(str(edge))}: {side.reason}")

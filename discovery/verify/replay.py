@@ -115,6 +115,7 @@ def _note_use(edge: Edge, decision: Decision, uses: dict[RuleKey, Use]) -> None:
         for policy, rule in side.matching:
             use = uses.setdefault(rule_key(policy, rule), Use())
             use.edges += 1
+            use.last_seen = max(use.last_seen, edge.evidence.last_seen)
             if number is not None:
                 use.contents.add(number)
             use.add_peer(peer)

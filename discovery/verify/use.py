@@ -11,11 +11,14 @@ from discovery.verify.rules import ReadPolicy, ReadRule
 
 @dataclass(slots=True, kw_only=True)
 class Use:
-    """What allowed edges used a rule for: ports (ICMP types alike) and the other ends."""
+    """What allowed edges used a rule for: ports (ICMP types alike) and the other ends; ``last_seen`` is when the last
+    one was seen, in microseconds since 1970 UTC.
+    """
 
     contents: set[int] = field(default_factory=set)
     peers: set[WorkloadRef | str] = field(default_factory=set)
     edges: int = 0
+    last_seen: int = 0
 
     def add_peer(self, peer: Endpoint) -> None:
         """Note the other end of an edge."""

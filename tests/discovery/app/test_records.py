@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 from discovery.app.proposal import Suggestion
-from discovery.app.records import evidence_files, moment, peer_json, summary_json
+from discovery.app.records import evidence_files, peer_json, summary_json
 from discovery.learn.judge import Options, Ruling, judge
 from discovery.model.edge import Verdict
 from discovery.model.intent import CidrPeer, EntityPeer, WorkloadPeer
@@ -72,8 +72,3 @@ def test_peers_as_data() -> None:
         "labels": {"app": "web"},
         "serviceAccount": "sa",
     }
-
-
-def test_times_are_utc() -> None:
-    """Microseconds since 1970 as people and machines both read them."""
-    assert moment(1_762_000_000_000_000) == "2025-11-01T12:26:40Z"

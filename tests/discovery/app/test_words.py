@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from discovery.app.words import counted, describe_incomplete, duration
+from discovery.app.words import counted, describe_incomplete, duration, moment
 from discovery.model.completeness import Completeness, Rejected
 
 
@@ -54,3 +54,8 @@ def test_what_is_missing_is_named_with_its_first_place() -> None:
 def test_a_duration_is_in_the_unit_of_people(microseconds: int, expected: str) -> None:
     """The largest unit of which there are at least two."""
     assert duration(microseconds) == expected
+
+
+def test_times_are_utc() -> None:
+    """Microseconds since 1970 as people and machines both read them."""
+    assert moment(1_762_000_000_000_000) == "2025-11-01T12:26:40Z"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.discovery.cli.running import BAD_INPUTS, check_help, from_json, requires, run
+from tests.discovery.verify.asking import knp
 
 
 @pytest.fixture
@@ -60,6 +61,42 @@ def test_a_rerun_tells_what_it_retired(source: str, tmp_path: Path) -> None:
     assert not (tmp_path / "calico").exists()
 
 
+def test_drift_is_exit_five_until_what_is_there_says_all(source: str, tmp_path: Path) -> None:
+    """A pull request is due, it is merged, and none is due any more; without --drift it is only told."""
+    options = ("--allow-partial", "--dialect", "calico")
+    there, more = tmp_path / "there", tmp_path / "more"
+    there.mkdir()
+    (there / "k.yaml").write_text(knp("{podSelector: {matchLabels: {app: nobody}}}"))
+    arguments = ("suggest", source, "-o", str(more), *options, "--existing", str(there))
+    assert run(*arguments).exit_code == 0
+    result = run(*arguments, "--drift")
+    assert result.exit_code == 5
+    assert "There " in result.stdout
+    again = run("suggest", source, "-o", str(tmp_path / "again"), *options, "--existing", str(more), "--drift")
+    assert again.exit_code == 0, again.output
+    assert "Nothing to add" in again.stdout
+
+
+def test_what_is_added_to_in_place_is_not_retired(source: str, tmp_path: Path) -> None:
+    """The folder of the policies may be the output: files that say all already stay."""
+    options = ("--allow-partial", "--dialect", "cilium")
+    run("suggest", source, "-o", str(tmp_path), *options)
+    before = sorted(tmp_path.rglob("*.yaml"))
+    result = run("suggest", source, "-o", str(tmp_path), *options, "--existing", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert sorted(tmp_path.rglob("*.yaml")) == before != []
+
+
+def test_enforcing_files_are_retired_only_when_asked(source: str, tmp_path: Path) -> None:
+    """A stale file that enforces is removed with --prune alone."""
+    arguments = ("suggest", source, "-o", str(tmp_path), "--allow-partial", "--mode", "enforce")
+    run(*arguments, "--dialect", "cilium,calico")
+    assert "Retired" not in run(*arguments, "--dialect", "cilium").stdout
+    assert (tmp_path / "calico").exists()
+    assert "Retired" in run(*arguments, "--dialect", "cilium", "--prune").stdout
+    assert not (tmp_path / "calico").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
@@ -71,6 +108,8 @@ def test_a_rerun_tells_what_it_retired(source: str, tmp_path: Path) -> None:
         (["--since", "yesterday"], 2, ["yesterday"]),
         (["--existing", "missing"], 2, ["missing"]),
         (["--existing", "EMPTY"], 1, ["no manifests", "kubectl get"]),
+        (["--drift"], 2, ["nothing to compare with", "--existing"]),
+        (["--unused-days", "0"], 2, ["unused-days"]),
         (["--input-format", "nonsense"], 1, ["nonsense"]),
         (["--workers", "-1"], 2, ["-1"]),
         (["--format", "xml"], 2, ["xml"]),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from discovery.model.diagnostics import Level
 from discovery.verify import calico, cilium, kubernetes, read
-from discovery.verify.read import UnreadableError, read_policies
+from discovery.verify.read import UnreadableError, load_manifests, read_policies
 from tests.discovery.verify.builders import codes, text
 
 POLICY = text("""
@@ -34,6 +34,18 @@ def test_empty_documents_are_nothing() -> None:
     """Comments and separators alone give no policy and no finding."""
     found = read_policies({"a": "# only a comment\n", "b": "---\n---\n", "c": ""})
     assert (found.policies, found.diagnostics) == ((), ())
+
+
+def test_items_of_lists_have_lines_of_their_own() -> None:
+    """What ``kubectl get -o yaml`` wrote can be told apart; a list in a list has one place for all in it."""
+    item = "  - {apiVersion: v1, kind: Pod}\n"
+    listed = f"apiVersion: v1\nkind: List\nitems:\n{item}{item}"
+    assert [line for line, _ in load_manifests(listed)] == [4, 5]
+    assert [line for line, _ in load_manifests(f"kind: Pod\n---\n{listed}")] == [1, 6, 7]
+    nested = "kind: List\nitems:\n  - {kind: List, items: [{kind: Pod}, {kind: Pod}]}\n"
+    assert [line for line, _ in load_manifests(nested)] == [1, 1]
+    assert load_manifests("kind: List\nitems: []\n") == []
+    assert [line for line, _ in load_manifests("kind: Pod\nitems:\n  - 1\n")] == [1]
 
 
 def test_lists_are_expanded() -> None:

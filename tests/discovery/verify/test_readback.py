@@ -544,3 +544,28 @@ def test_every_version_of_an_edge_is_tried() -> None:
         LEARNED, INTENTS, read_policies({"x/shop/web.yaml": KUBERNETES}), platform("kubernetes=1.31"), versions
     )
     assert codes(found) == ["learned-edge-cut"]
+
+
+def test_rules_that_were_kept_must_be_there() -> None:
+    """A file that takes the place of another says what both say: a rule by hand is no excess, and its loss is told."""
+    rule = "from: [{podSelector: {matchLabels: {app: job}}}]\n      ports: [{protocol: TCP, port: 7000}]"
+    by_hand = f"\n    - {rule}\n  egress:"
+    old = read_policies({"old.yaml": KUBERNETES.replace("\n  egress:", by_hand, 1)}).policies
+    on = platform("kubernetes=1.31")
+
+    def found(content: str) -> list[str]:
+        read = read_policies({"kubernetes/shop/new.yaml": content})
+        return codes(check(INTENTS[:1], read, on, Mode.ENFORCE, VERSIONS, kept=old))
+
+    assert found(KUBERNETES.replace("\n  egress:", by_hand, 1)) == []
+    assert "kept-rule-lost" in found(KUBERNETES)
+
+
+def test_sides_that_were_not_written_are_not_the_fault_of_the_files() -> None:
+    """What policies that are there do to a learned edge is a warning, where nothing could be added."""
+    read = read_policies({"kubernetes/shop/new.yaml": KUBERNETES})
+    learned = [edge(workload_end("db"), workload_end("web"), 5432)]
+    on = platform("kubernetes=1.31")
+    assert codes(covers(learned, INTENTS, read, on, VERSIONS)) == ["learned-edge-cut"]
+    (told,) = covers(learned, INTENTS, read, on, VERSIONS, within=frozenset())
+    assert (told.code, told.level) == ("existing-cuts", Level.WARNING)
