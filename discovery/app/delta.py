@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from discovery.app.deployed import Deployed, Identity
+from discovery.app.deployed import Deployed, Identity, identity_of
 from discovery.model.artifact import Rendered
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
@@ -89,19 +89,13 @@ def _own(whole: Rendered, deployed: Deployed) -> dict[WorkloadRef, list[ReadPoli
     """Return the policies that are there under the names of the files to be written, by workload."""
     there: dict[Identity, list[ReadPolicy]] = {}
     for policy in deployed.read.policies:
-        there.setdefault(_identity(policy), []).append(policy)
+        there.setdefault(identity_of(policy), []).append(policy)
     found: dict[WorkloadRef, list[ReadPolicy]] = {}
     for artifact in whole.artifacts:
-        for identity in {_identity(policy) for policy in read_policies({artifact.path: artifact.text}).policies}:
+        for identity in {identity_of(policy) for policy in read_policies({artifact.path: artifact.text}).policies}:
             if identity in there:
                 found[artifact.workload] = there[identity]
     return found
-
-
-def _identity(policy: ReadPolicy) -> Identity:
-    """Return what a policy is known by."""
-    kind = policy.kind.removeprefix("Staged").removeprefix("Kubernetes")
-    return policy.dialect, kind, policy.namespace, policy.name
 
 
 def _cannot_keep(

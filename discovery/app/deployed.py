@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from discovery.app.manifests import folder_texts, policy_sets
 from discovery.model.intent import Dialect
 from discovery.verify.read import ReadSet, UnreadableError, load_manifests, read_policies
+from discovery.verify.rules import ReadPolicy
 
 # What a policy is known by in a cluster: dialect, kind without its staged form, namespace and name.
 Identity = tuple[Dialect, str, str | None, str]
@@ -24,6 +25,12 @@ class Deployed:
 
     read: ReadSet
     manifests: Mapping[str, dict[str, Any]]
+
+
+def identity_of(policy: ReadPolicy) -> Identity:
+    """Return what a policy is known by."""
+    kind = policy.kind.removeprefix("Staged").removeprefix("Kubernetes")
+    return policy.dialect, kind, policy.namespace, policy.name
 
 
 def existing_texts(folder: Path) -> dict[str, bytes]:
@@ -63,3 +70,10 @@ def _deployed(texts: Mapping[str, bytes]) -> Deployed:
         shared = Counter(line for line, _ in loaded)
         manifests |= {f"{path}:{line}": one for line, one in loaded if shared[line] == 1 and isinstance(one, dict)}
     return Deployed(read=read_policies(texts), manifests=manifests)
+
+
+def others(deployed: Deployed, policies: Iterable[ReadPolicy]) -> ReadSet:
+    """Return what is there under names that none of the policies has, which would take its place."""
+    taken = {identity_of(policy) for policy in policies}
+    left = tuple(policy for policy in deployed.read.policies if identity_of(policy) not in taken)
+    return replace(deployed.read, policies=left)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from discovery.app.deployed import others, read_deployed
 from discovery.app.manifests import policy_sets
 from discovery.app.output import Written, publish, stage, write_staged
 from discovery.app.promotion import Step, check_steps, in_force, open_before, open_consequence, path_of, plan_steps
@@ -27,10 +28,12 @@ from discovery.verify.truth import Truth
 class PromoteOptions:
     """What to promote and how. ``dialect`` picks one of several that ``suggest`` wrote; ``namespaces`` and
     ``workloads`` (``namespace/name``) narrow what is promoted, and empty means all. ``dry_run`` writes nothing.
-    ``prune`` retires files of an earlier promotion that are not part of this one.
+    ``prune`` retires files of an earlier promotion that are not part of this one. ``existing`` are the other policies
+    of the cluster, which decide together with those that are promoted.
     """
 
     verify: VerifyOptions
+    existing: Path | None = None
     dialect: Dialect | None = None
     namespaces: tuple[str, ...] = ()
     workloads: tuple[str, ...] = ()
@@ -85,7 +88,10 @@ def promote_policies(
     chosen = _selected(read, judgement, options)
     promoted = {path_of(policy) for policy in chosen}
     state = tuple(in_force(policy) if path_of(policy) in promoted else policy for policy in read.policies)
-    report = report_on(dialect.value, replace(read, policies=state), platform, judgement, as_enforced=False)
+    beside = _beside(options, dialect, read)
+    report = report_on(
+        dialect.value, replace(read, policies=state), platform, judgement, as_enforced=False, beside=beside
+    )
     edges = tuple(one.edge for one in judgement.tried if one.counts)
     versions = judgement.evidence.workloads.versions
     steps = plan_steps(chosen, versions, edges)
@@ -93,7 +99,7 @@ def promote_policies(
         report=report,
         steps=steps,
         gaps=() if options.verify.allow_partial else (*gaps(judgement), *_unproven(steps, read)),
-        cut=check_steps(steps, read, edges, versions, platform, ports_by(judgement.evidence)),
+        cut=check_steps(steps, read, beside, edges, versions, platform, ports_by(judgement.evidence)),
         old=open_before(edges, steps),
         consequence=open_consequence(platform),
         complete=judgement.evidence.completeness.complete or options.verify.allow_partial,
@@ -124,6 +130,13 @@ def _chosen(root: Path, options: PromoteOptions) -> tuple[Dialect, dict[str, byt
             hint=f"say which one your cluster enforces, for example --dialect {next(iter(sets))}",
         )
     return found, sets[found]
+
+
+def _beside(options: PromoteOptions, dialect: Dialect, read: ReadSet) -> ReadSet:
+    """Return the other policies of the cluster; those of the names that are promoted are replaced."""
+    if options.existing is None:
+        return ReadSet(policies=(), diagnostics=())
+    return others(read_deployed(options.existing)[dialect], read.policies)
 
 
 def _unproven(steps: tuple[Step, ...], read: ReadSet) -> tuple[str, ...]:

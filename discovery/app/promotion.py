@@ -92,20 +92,23 @@ def _joined(by_path: dict[str, set[WorkloadRef]]) -> Iterator[tuple[set[str], se
 def check_steps(
     steps: tuple[Step, ...],
     read: ReadSet,
+    beside: ReadSet,
     edges: tuple[Edge, ...],
     versions: tuple[WorkloadVersion, ...],
     platform: Platform,
     ports: Mapping[WorkloadRef, tuple[NamedPort, ...]],
 ) -> tuple[tuple[Step, Replayed], ...]:
     """Return the edges that would not surely pass after a step: all steps up to it enforced, the others as they are
-    written. Each step is tried on the edges of its own workloads, since no other rules change.
+    written, and those ``beside`` them in force. Each step is tried on the edges of its own workloads, since no other
+    rules change.
     """
     found = []
     done: set[str] = set()
     for step in steps:
         done |= set(step.paths)
         state = [in_force(policy) if path_of(policy) in done else policy for policy in read.policies]
-        evaluator = Evaluator(state, platform, tiers=read.tiers, versions=versions)
+        together = [*state, *beside.policies]
+        evaluator = Evaluator(together, platform, tiers=(*read.tiers, *beside.tiers), versions=versions)
         mine = [edge for edge in edges if {edge.client.workload, edge.server.workload} & set(step.workloads)]
         cut = [one for one in replay(mine, versions, evaluator, ports).edges if one.fate is not Fate.COVERED]
         found += [(step, one) for one in cut]

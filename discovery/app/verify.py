@@ -232,11 +232,21 @@ def enforced_sets(sets: Iterable[PolicySet], platforms: dict[Dialect, Platform])
             yield Enforced(name=dialect.value, platform=platforms[dialect], read=read)
 
 
-def report_on(name: str, read: ReadSet, platform: Platform, judgement: Judgement, *, as_enforced: bool) -> SetReport:
-    """Replay all edges on one set of policies."""
+def report_on(
+    name: str,
+    read: ReadSet,
+    platform: Platform,
+    judgement: Judgement,
+    *,
+    as_enforced: bool,
+    beside: ReadSet | None = None,
+) -> SetReport:
+    """Replay all edges on one set of policies; ``beside`` are others that are in force as well, and not judged."""
     judgement.progress(f"replaying on {name}", 0, 1)
     versions = judgement.evidence.workloads.versions
-    evaluator = Evaluator(read.policies, platform, as_enforced=as_enforced, tiers=read.tiers, versions=versions)
+    more = beside or ReadSet(policies=(), diagnostics=())
+    together, tiers = (*read.policies, *more.policies), (*read.tiers, *more.tiers)
+    evaluator = Evaluator(together, platform, as_enforced=as_enforced, tiers=tiers, versions=versions)
     ports = ports_by(judgement.evidence)
     peers = PeerMatcher(platform)
     findings: list[Finding] = []
@@ -258,8 +268,8 @@ def report_on(name: str, read: ReadSet, platform: Platform, judgement: Judgement
         governed=len({one.ref for one in versions if not all(evaluator.is_open(side, one) for side in Direction)}),
         fates=dict(sorted(fates.items())),
         findings=tuple(sorted(findings, key=_order)),
-        diagnostics=read.diagnostics,
-        usable=not read.lost,
+        diagnostics=(*read.diagnostics, *more.diagnostics),
+        usable=not (read.lost or more.lost),
         before=all_open(versions, used),
         after=left_open(versions, used, evaluator),
     )
@@ -268,11 +278,6 @@ def report_on(name: str, read: ReadSet, platform: Platform, judgement: Judgement
 def _order(finding: Finding) -> tuple[int, str, str, str, str]:
     """Return the sort key: the worst first, then by subject."""
     return list(Code).index(finding.code), finding.subject, finding.direction or "", finding.traffic, finding.message
-
-
-def _is_tried(one: Judged) -> bool:
-    """Say whether cutting an edge would matter: it was accepted, or let through in audit mode."""
-    return one.ruling is not Ruling.REVIEW or one.reason is Reason.AUDIT
 
 
 def _fate(one: Judged, found: Replayed) -> str:

@@ -29,6 +29,7 @@ Examples:
   discover promote policies lake -o enforced --dialect cilium --dry-run    the plan, and what stands in its way
   discover promote policies lake -o enforced --dialect cilium --namespace shop
   discover promote policies lake -o enforced --dialect calico --workload shop/cart
+  discover promote policies lake -o enforced --dialect cilium --existing live/
 
 \b
 Exit codes:
@@ -47,6 +48,12 @@ Exit codes:
 @click.option(
     "--workload", "workloads", multiple=True, metavar="NS/NAME", help="Promote this workload; may be repeated."
 )
+@click.option(
+    "--existing",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="All policies that the cluster has now: they decide together with those that are promoted.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and what stands in its way; write nothing.")
 @click.option("--prune", is_flag=True, help="Retire files of an earlier promotion that are not part of this one.")
 @inventory_option
@@ -63,6 +70,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
     dialect: str | None,
     namespaces: tuple[str, ...],
     workloads: tuple[str, ...],
+    existing: Path | None,
     dry_run: bool,
     prune: bool,
     inventory: tuple[Path, ...],
@@ -97,6 +105,7 @@ def command(  # noqa: PLR0917 - click passes one argument per option
             dialect=parse_dialects(dialect)[0] if dialect is not None else None,
             namespaces=namespaces,
             workloads=workloads,
+            existing=existing,
             dry_run=dry_run,
             prune=prune,
         )

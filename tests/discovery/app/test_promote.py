@@ -12,7 +12,7 @@ from discovery import suggest
 from discovery.app.options import SuggestOptions
 from discovery.app.promote import PromoteOptions, Promotion, promote_policies
 from discovery.app.verify import VerifyOptions, verify_policies
-from discovery.model.errors import InputError, OptionError, RenderError
+from discovery.model.errors import EXIT_CUT, EXIT_FAILED, InputError, OptionError, RenderError
 from discovery.model.intent import Dialect, Mode
 from tests.flows_factory import flow, lines, reply
 
@@ -185,3 +185,43 @@ def test_connections_older_than_the_window_are_listed(made: tuple[Path, Path], t
     done = promote(made[1], made[0], tmp_path, dry_run=True)
     assert [str(one) for one in done.old] == ["data/postgres-read -> data/postgres TCP/5432"]
     assert done.consequence.startswith("undefined")
+
+
+def test_other_policies_of_the_cluster_decide_together_with_the_promoted(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A deny-all that is there cuts what no promoted rule allows; what nobody can read proves nothing; and what is there
+    under the name of a promoted policy is replaced, so it does not count.
+    """
+    source, policies = made
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "deny.yaml").write_text(DENY)
+    done = promote(policies, source, tmp_path / "a", existing=there)
+    assert EXIT_CUT in done.exit_codes
+    servers = {one.edge.server.workload for _, one in done.cut} - {None}
+    assert "data" in {ref.namespace for ref in servers if ref is not None}
+    (there / "deny.yaml").write_text(DENY.replace("podSelector: {}", "podSelector: {matchLabels: {app: nobody}}"))
+    assert promote(policies, source, tmp_path / "b", existing=there).exit_codes == ()
+    (there / "deny.yaml").write_text("a: [")
+    assert promote(policies, source, tmp_path / "c", existing=there).exit_codes[0] == EXIT_FAILED
+    own = next(path for path in (policies / "kubernetes").rglob("*.yaml"))
+    (there / "deny.yaml").write_text(own.read_text().replace("policy-discovery/enforce", "no-such-label"))
+    assert promote(policies, source, tmp_path / "d", existing=there).exit_codes == ()
+
+
+def test_a_delta_is_promoted_beside_what_it_was_made_for(repo: Path, tmp_path: Path) -> None:
+    """What an existing policy allows is not in the delta: without it the proof fails, with it it holds."""
+    rules = "ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}]}]"
+    head = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+    meta = "metadata: {name: open, namespace: data}\n"
+    selector = "matchLabels: {app.kubernetes.io/name: kafka}"
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "open.yaml").write_text(f"{head}{meta}spec: {{podSelector: {{{selector}}}, {rules}}}\n")
+    source = repo / "sample_flows" / "shop-hubble.jsonl"
+    options = SuggestOptions(existing=there, workers=0, dialects=(Dialect.CALICO,), mode=Mode.MONITOR)
+    suggest(source, tmp_path / "delta", options)
+    alone = promote(tmp_path / "delta", source, tmp_path / "a", Dialect.CALICO)
+    beside = promote(tmp_path / "delta", source, tmp_path / "b", Dialect.CALICO, existing=there)
+    assert (alone.exit_codes, beside.exit_codes) == ((EXIT_CUT,), ())
