@@ -190,8 +190,8 @@ def test_connections_older_than_the_window_are_listed(made: tuple[Path, Path], t
 def test_other_policies_of_the_cluster_decide_together_with_the_promoted(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """A deny-all that is there cuts what no promoted rule allows; what nobody can read proves nothing; and what is there
-    under the name of a promoted policy is replaced, so it does not count.
+    """A deny-all that is there cuts what no promoted rule allows; what nobody can read proves nothing; and what is
+    there under the name of a promoted policy is replaced, so it does not count.
     """
     source, policies = made
     there = tmp_path / "there"
@@ -215,7 +215,7 @@ def test_a_delta_is_promoted_beside_what_it_was_made_for(repo: Path, tmp_path: P
     rules = "ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}]}]"
     head = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
     meta = "metadata: {name: open, namespace: data}\n"
-    selector = "matchLabels: {app.kubernetes.io/name: kafka}"
+    selector = "matchLabels: {app: kafka}"
     there = tmp_path / "there"
     there.mkdir()
     (there / "open.yaml").write_text(f"{head}{meta}spec: {{podSelector: {{{selector}}}, {rules}}}\n")
