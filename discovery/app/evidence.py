@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -17,12 +18,14 @@ from discovery.flows.edges import read_edges
 from discovery.flows.engine import in_engine
 from discovery.flows.governed import governed_ends
 from discovery.flows.lake import Lake, Snapshot
-from discovery.flows.rollup import roll_up
+from discovery.flows.requests import read_names, read_requests
+from discovery.flows.rollup import Scan, roll_up
 from discovery.flows.workloads import Workloads, read_workloads
 from discovery.model.capture import COUNTS, CaptureProfile, Sightings
 from discovery.model.completeness import Completeness, Rejected
 from discovery.model.edge import Direction, Edge
 from discovery.model.inventory import Inventory
+from discovery.model.requests import ConnectionKey, Request
 from discovery.model.workload import WorkloadRef
 
 
@@ -36,10 +39,12 @@ class Evidence:
     profile: CaptureProfile
     governed: frozenset[tuple[WorkloadRef, Direction]] = frozenset()
     inventory: Inventory | None = None
+    requests: Mapping[ConnectionKey, tuple[Request | None, ...]] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> Evidence:
-    """Bring every input into lakes, then roll the lakes up."""
+def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions, *, requests: bool = False) -> Evidence:
+    """Bring every input into lakes, then roll the lakes up; ``requests`` asks for what layer 7 shows as well."""
     found = find_inputs(inputs, options.format)
     lakes = [Lake(place, progress=options.progress) for place in found.lakes]
     accounts = found.empty
@@ -58,22 +63,39 @@ def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions) -> E
     flows = tuple(file for snapshot in snapshots for file in snapshot.flows)
     options.progress("rolling up", 0, 1)
 
-    def rolled(
-        connection: duckdb.DuckDBPyConnection,
-    ) -> tuple[pa.Table, tuple[tuple[str, str, str], ...]]:
-        table = roll_up(connection, flows, workloads, since=options.since, until=options.until, inventory=inventory)
-        return table, governed_ends(connection) if flows else ()
+    scan = Scan(files=flows, since=options.since, until=options.until, inventory=inventory)
 
-    table, ends = in_engine(rolled, options.memory_limit_mb)
+    def rolled(connection: duckdb.DuckDBPyConnection) -> _Rolled:
+        table = roll_up(connection, flows, workloads, since=options.since, until=options.until, inventory=inventory)
+        made = _Rolled(edges=table)
+        if flows:
+            made.ends = governed_ends(connection)
+        if flows and requests:
+            made.requests, made.names = read_requests(connection, scan), read_names(connection, scan)
+        return made
+
+    rolled_up = in_engine(rolled, options.memory_limit_mb)
     options.progress("rolling up", 1, 1)
     return Evidence(
-        edges=read_edges(table, workloads),
+        edges=read_edges(rolled_up.edges, workloads),
         workloads=workloads,
         completeness=accounts,
         profile=profile_of(accounts),
-        governed=_governed(ends, workloads),
+        governed=_governed(rolled_up.ends, workloads),
         inventory=inventory,
+        requests=rolled_up.requests,
+        names=rolled_up.names,
     )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Rolled:
+    """What the engine makes of flows."""
+
+    edges: pa.Table
+    ends: tuple[tuple[str, str, str], ...] = ()
+    requests: dict[ConnectionKey, tuple[Request | None, ...]] = field(default_factory=dict)
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def _inventory(options: SuggestOptions) -> Inventory | None:

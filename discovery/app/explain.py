@@ -12,7 +12,7 @@ from typing import Any
 
 from discovery.app.evidence import Evidence
 from discovery.app.manifests import policy_sets
-from discovery.app.told import ports_by
+from discovery.app.told import recorded_by
 from discovery.app.verify import VerifyOptions, enforced_sets, judge_inputs
 from discovery.model.edge import Endpoint, Protocol
 from discovery.model.errors import InputError, OptionError
@@ -116,7 +116,7 @@ def explain_connection(
         )
     protocol = next(one for one in Protocol if one.value.lower() == match["protocol"].lower())
     judgement = judge_inputs(inputs, options)
-    ends = Ends(judgement.evidence.workloads.versions, ports_by(judgement.evidence))
+    ends = Ends(judgement.evidence.workloads.versions, recorded_by(judgement.evidence))
     client, server = (_ends(match[side], judgement.evidence, ends) for side in ("client", "server"))
     number = int(match["port"] or match["type"] or -1)
     if number > (MAX_PORT if protocol.has_ports else 255) or (match["port"] is None) is protocol.has_ports:

@@ -10,7 +10,7 @@ from discovery.app.deployed import others, read_deployed
 from discovery.app.manifests import policy_sets
 from discovery.app.output import Written, publish, stage, write_staged
 from discovery.app.promotion import Step, check_steps, in_force, open_before, open_consequence, path_of, plan_steps
-from discovery.app.told import ports_by
+from discovery.app.told import recorded_by
 from discovery.app.verification import CUTS, SetReport
 from discovery.app.verify import Judgement, VerifyOptions, gaps, judge_inputs, report_on
 from discovery.model.edge import Edge
@@ -99,7 +99,7 @@ def promote_policies(
         report=report,
         steps=steps,
         gaps=() if options.verify.allow_partial else (*gaps(judgement), *_unproven(steps, read)),
-        cut=check_steps(steps, read, beside, edges, versions, platform, ports_by(judgement.evidence)),
+        cut=check_steps(steps, read, beside, edges, versions, platform, recorded_by(judgement.evidence)),
         old=open_before(edges, steps),
         consequence=open_consequence(platform),
         complete=judgement.evidence.completeness.complete or options.verify.allow_partial,

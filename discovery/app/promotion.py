@@ -4,17 +4,17 @@ that are open already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from discovery.model.edge import Edge, EvidenceClass, Protocol
 from discovery.model.intent import Dialect
-from discovery.model.inventory import NamedPort
 from discovery.model.platform import Platform
 from discovery.model.workload import WorkloadRef, WorkloadVersion
 from discovery.verify.ends import enforcer_of
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import ReadSet
+from discovery.verify.recorded import Recorded
 from discovery.verify.replay import Fate, Replayed, replay
 from discovery.verify.rules import ReadPolicy
 from discovery.verify.truth import Truth
@@ -96,7 +96,7 @@ def check_steps(
     edges: tuple[Edge, ...],
     versions: tuple[WorkloadVersion, ...],
     platform: Platform,
-    ports: Mapping[WorkloadRef, tuple[NamedPort, ...]],
+    recorded: Recorded | None = None,
 ) -> tuple[tuple[Step, Replayed], ...]:
     """Return the edges that would not surely pass after a step: all steps up to it enforced, the others as they are
     written, and those ``beside`` them in force. Each step is tried on the edges of its own workloads, since no other
@@ -110,7 +110,7 @@ def check_steps(
         together = [*state, *beside.policies]
         evaluator = Evaluator(together, platform, tiers=(*read.tiers, *beside.tiers), versions=versions)
         mine = [edge for edge in edges if {edge.client.workload, edge.server.workload} & set(step.workloads)]
-        cut = [one for one in replay(mine, versions, evaluator, ports).edges if one.fate is not Fate.COVERED]
+        cut = [one for one in replay(mine, versions, evaluator, recorded).edges if one.fate is not Fate.COVERED]
         found += [(step, one) for one in cut]
     return tuple(found)
 

@@ -19,6 +19,7 @@ from discovery.model.capture import Aspect, Shows
 from discovery.model.edge import Edge
 from discovery.model.inventory import NamedPort
 from discovery.model.workload import EndpointKind, WorkloadRef
+from discovery.verify.recorded import Recorded
 
 
 def told_by(evidence: Evidence, unexplained: frozenset[Edge]) -> Told:
@@ -54,6 +55,11 @@ def gone_by(evidence: Evidence) -> frozenset[WorkloadRef]:
     if evidence.inventory is None:
         return frozenset()
     return gone(evidence.inventory, evidence.workloads.versions)
+
+
+def recorded_by(evidence: Evidence) -> Recorded:
+    """Return what the inputs show beside edges, as replaying takes it."""
+    return Recorded(ports=ports_by(evidence), requests=evidence.requests, names=evidence.names)
 
 
 def ports_by(evidence: Evidence) -> dict[WorkloadRef, tuple[NamedPort, ...]]:

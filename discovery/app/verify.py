@@ -13,7 +13,7 @@ from pathlib import Path
 from discovery.app.evidence import Evidence, gather
 from discovery.app.manifests import PolicySet, policy_sets
 from discovery.app.options import Progress, SuggestOptions, no_progress
-from discovery.app.told import gone_by, ports_by, told_by
+from discovery.app.told import gone_by, recorded_by, told_by
 from discovery.app.verification import Code, Finding, SetReport, Verification
 from discovery.learn.intents import Subjects, learn
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling
@@ -116,7 +116,7 @@ def judge_inputs(inputs: str | Path | Iterable[str | Path], options: VerifyOptio
     """Return what the inputs show. Raises :class:`InputError` for one that cannot be read."""
     with tempfile.TemporaryDirectory(prefix="discovery-lake-") as scratch:
         given = tuple(str(path) for path in _listed(inputs))
-        evidence = gather(given, Path(scratch) / "lake", _reading(options))
+        evidence = gather(given, Path(scratch) / "lake", _reading(options), requests=True)
     platforms = options.platforms
     if evidence.inventory is not None:
         platforms = detect_platforms(platforms, evidence.inventory.versions, evidence.inventory.settings)
@@ -247,17 +247,17 @@ def report_on(
     more = beside or ReadSet(policies=(), diagnostics=())
     together, tiers = (*read.policies, *more.policies), (*read.tiers, *more.tiers)
     evaluator = Evaluator(together, platform, as_enforced=as_enforced, tiers=tiers, versions=versions)
-    ports = ports_by(judgement.evidence)
+    recorded = recorded_by(judgement.evidence)
     peers = PeerMatcher(platform)
     findings: list[Finding] = []
     fates: Counter[str] = Counter()
-    replayed = replay([one.edge for one in judgement.tried], versions, evaluator, ports)
+    replayed = replay([one.edge for one in judgement.tried], versions, evaluator, recorded)
     for one, found in zip(judgement.tried, replayed.edges, strict=True):
         fates[_fate(one.judged, found)] += 1
         findings += _of_edge(one.judged, found, peers)
     wide = breadths(read.policies, replayed.uses, versions, peers)
     findings += [finding for breadth in wide for finding in _of_rule(breadth)]
-    for found in replay(judgement.denied, versions, evaluator, ports).edges:
+    for found in replay(judgement.denied, versions, evaluator, recorded).edges:
         findings += _opened(found)
     used = [one.edge for one in judgement.tried if one.counts]
     judgement.progress(f"replaying on {name}", 1, 1)

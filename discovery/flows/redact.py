@@ -65,12 +65,19 @@ def is_secret_like(segment: str) -> bool:
 
 def redact_path(path: str) -> str:
     """Return the path without query, fragment (encoded ones as well), parameters of segments (RFC 3986, section 3.3),
-    userinfo of a URL without its scheme, and token-like segments; at most 512 characters.
+    userinfo of a URL without its scheme, and token-like segments; at most 512 characters. A ``?`` at the end and a
+    ``;`` say that something after them was dropped.
     """
-    bare = _USERINFO.sub("", _END.split(path, maxsplit=1)[0])
-    segments = (segment.partition(";")[0] for segment in bare.split("/"))
-    kept = [REDACTED if is_secret_like(segment) else segment for segment in segments]
-    return "/".join(kept)[:MAX_TEXT]
+    whole = _USERINFO.sub("", path)
+    bare, *rest = _END.split(whole, maxsplit=1)
+    kept = [_kept(segment) for segment in bare.split("/")]
+    return ("/".join(kept) + ("?" if rest else ""))[:MAX_TEXT]
+
+
+def _kept(segment: str) -> str:
+    """Return what is kept of a segment."""
+    bare, semicolon, _ = segment.partition(";")
+    return (REDACTED if is_secret_like(bare) else bare) + semicolon
 
 
 def redact_name(name: str) -> str:
@@ -92,4 +99,5 @@ def redact_url(url: str) -> tuple[str | None, str]:
         host = parts.hostname
     except ValueError:  # e.g. a broken IPv6 literal: keep nothing rather than something unredacted
         return None, REDACTED
-    return (redact_name(host) if host else None), redact_path(parts.path or "/")
+    dropped = "?" if parts.query or parts.fragment else ""
+    return (redact_name(host) if host else None), redact_path((parts.path or "/") + dropped)

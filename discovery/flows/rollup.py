@@ -7,6 +7,7 @@ prefixes past that, ports of scans collapse. The SQL is portable (ADR 0002); thi
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import duckdb
@@ -60,6 +61,25 @@ def _where(since: datetime | None, until: datetime | None, alias: str = "") -> s
     return " AND ".join(bounds) or "true"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """The flows of part files in a period. An inventory resolves ends that the source did not."""
+
+    files: tuple[str, ...]
+    since: datetime | None = None
+    until: datetime | None = None
+    inventory: Inventory | None = None
+
+    def fields(self, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+        """Return what stands for the flows in SQL: ``flows``, and the time filters ``where`` and ``where_f`` (on f)."""
+        flows = parquet(self.files)
+        return {
+            "flows": flows if self.inventory is None else resolved_flows(connection, flows, self.inventory),
+            "where": _where(self.since, self.until),
+            "where_f": _where(self.since, self.until, "f."),
+        }
+
+
 def roll_up(
     connection: duckdb.DuckDBPyConnection,
     flows: tuple[str, ...],
@@ -76,10 +96,8 @@ def roll_up(
     if not flows:
         return EDGES.empty_table()
     _register(connection, workloads)
-    fields = {
-        "flows": parquet(flows) if inventory is None else resolved_flows(connection, parquet(flows), inventory),
-        "where": _where(since, until),
-        "where_f": _where(since, until, "f."),
+    scan = Scan(files=flows, since=since, until=until, inventory=inventory)
+    fields = scan.fields(connection) | {
         "collapse_ports": str(COLLAPSE_PORTS),
         "max_addresses": str(MAX_ADDRESSES),
         "max_words": str(MAX_WORDS),

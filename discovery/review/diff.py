@@ -8,7 +8,7 @@ ports at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from discovery.model.edge import Direction, Protocol
@@ -199,7 +199,9 @@ def _unclear(read: ReadSet) -> set[str]:
     return {
         policy.source.rpartition(":")[0]
         for policy in read.policies
-        if not policy.complete or policy.nodes or any(rule.unclear or _has_unclear(rule.peers) for rule in policy.rules)
+        if not policy.complete
+        or policy.nodes
+        or any(rule.layer7 or rule.unclear or _has_unclear(rule.peers) for rule in policy.rules)
     }
 
 
@@ -220,7 +222,9 @@ def _by_source(read: ReadSet) -> dict[str, list[tuple[object, ...]]]:
     """Return the meanings of the policies of each file."""
     found: dict[str, list[tuple[object, ...]]] = {}
     for policy in read.policies:
-        meaning = (str(policy), _in_force(policy), *_meaning(policy))
+        # Requests of layer 7 are not compared: a file that holds any counts as unclear.
+        bare = replace(policy, rules=tuple(replace(rule, layer7=()) for rule in policy.rules))
+        meaning = (str(policy), _in_force(policy), *_meaning(bare))
         found.setdefault(policy.source.rpartition(":")[0], []).append(meaning)
     return found
 

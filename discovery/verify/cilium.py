@@ -242,7 +242,7 @@ def _read_rule(
             raise NotEvaluatedError(where, "what an empty rule denies is left open")
         return [], set()  # the empty rule: it isolates and allows nothing
     peers = read_peers(names[given[0]], item[given[0]], f"{where}.{given[0]}", namespace, context) if given else None
-    rules, needs = _read_l4(item, where, (AnyMatch(),) if peers is None else peers, action)
+    rules, needs = _read_l4(item, where, (AnyMatch(),) if peers is None else peers, action, direction)
     mode = mapping(item.get("authentication"), f"{where}.authentication").get("mode")
     if mode not in (None, "disabled"):
         rules = [replace(rule, unclear=f"authentication {shown(mode)}") for rule in rules]
@@ -250,14 +250,14 @@ def _read_rule(
 
 
 def _read_l4(
-    item: dict[str, Any], where: str, peers: tuple[PeerMatch, ...], action: Action
+    item: dict[str, Any], where: str, peers: tuple[PeerMatch, ...], action: Action, direction: Direction
 ) -> tuple[list[ReadRule], set[str]]:
     """Read the ports or ICMP types of a rule; without either it is about everything."""
     if item.get("icmps") is not None:
         return rules_for(peers, {}, read_icmps(item["icmps"], f"{where}.icmps"), action), set()
     if item.get("toPorts") is None:
         return rules_for(peers, all_ports(), all_icmp(), action), set()
-    items = read_ports(item["toPorts"], f"{where}.toPorts", denies=action is Action.DENY)
+    items = read_ports(item["toPorts"], f"{where}.toPorts", denies=action is Action.DENY, direction=direction)
     needs = {need for one in items for need in one.needs}
     if not peers:
         return [], needs
@@ -271,10 +271,16 @@ def _read_l4(
     for one in items:
         if one.proxied:
             numbered = rules_for(peers, one.numbers, {}, action)
-            rules += [replace(rule, unclear=one.unclear, proxied=True) for rule in numbered]
+            rules += [replace(rule, layer7=one.layer7, unclear=one.unclear, proxied=True) for rule in numbered]
         rules += [
             ReadRule(
-                peers=peers, protocol=protocol, names=given, action=action, unclear=one.unclear, proxied=one.proxied
+                peers=peers,
+                protocol=protocol,
+                names=given,
+                action=action,
+                layer7=one.layer7,
+                unclear=one.unclear,
+                proxied=one.proxied,
             )
             for protocol, given in one.names.items()
         ]

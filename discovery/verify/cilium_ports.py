@@ -1,8 +1,8 @@
 """Ports and ICMP types of Cilium's rules.
 
 Semantics: the Cilium policy reference. Protocol ANY is TCP, UDP and SCTP; port 0 is every port; a name is a port of the
-server's containers. Rules of layer 7, server names, authentication and proxies restrict further by what flows do not
-show at this layer: such a port may be allowed.
+server's containers. Rules of layer 7 are about requests of HTTP and look-ups of names; server names, authentication and
+other proxies restrict further by what flows do not show: such a port may be allowed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from discovery.model.edge import Protocol
+from discovery.model.edge import Direction, Protocol
 from discovery.model.ports import MAX_PORT, PortSet
+from discovery.verify.cilium_layer7 import read_dns, read_http
 from discovery.verify.fields import NotEvaluatedError, integer, mapping, only, sequence, shown, string
+from discovery.verify.layer7 import DnsMatch, HttpMatch, RequestMatch
 
 _PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     "TCP": (Protocol.TCP,),
@@ -73,8 +75,8 @@ _TYPES: dict[Protocol, dict[str, int]] = {
     },
 }
 _ITEM_FIELDS = ("ports", "rules", "serverNames", "terminatingTLS", "originatingTLS", "listener")
-# Rules of layer 7 that show everything and refuse nothing.
-_ALLOW_ALL: dict[str, list[dict[str, str]] | None] = {"http": [{}], "dns": [{"matchPattern": "*"}], "kafka": [{}]}
+# Kinds of rules of layer 7.
+_KINDS = ("http", "dns", "kafka")
 _NUMBER = re.compile(r"[0-9]{1,5}")
 _PORT_NAME = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]{0,13}[a-zA-Z0-9])?")
 _MAX_PORTS = 40
@@ -82,32 +84,38 @@ _MAX_PORTS = 40
 
 @dataclass(slots=True, kw_only=True)
 class Ports:
-    """One item of ``toPorts``. ``unclear`` names what restricts it beyond ports; ``proxied`` says that the traffic goes
-    through the proxy, also where that restricts nothing.
+    """One item of ``toPorts``. ``layer7`` are the requests that it lets through, all without any; ``unclear`` names
+    what restricts it beyond those; ``proxied`` says that the traffic goes through the proxy, also where that restricts
+    nothing.
     """
 
     numbers: dict[Protocol, PortSet] = field(default_factory=dict)
     names: dict[Protocol, tuple[str, ...]] = field(default_factory=dict)
     needs: set[str] = field(default_factory=set)
+    layer7: tuple[RequestMatch, ...] = ()
     unclear: str | None = None
     proxied: bool = False
 
 
-def read_ports(value: Any, where: str, *, denies: bool) -> list[Ports]:
+def read_ports(value: Any, where: str, *, denies: bool, direction: Direction) -> list[Ports]:
     """Read ``toPorts``; those of deny rules are ports alone."""
     items = sequence(value, where)
     if not items:
         raise NotEvaluatedError(where, "an empty toPorts is not evaluated")
-    return [_read_item(item, f"{where}[{number}]", denies=denies) for number, item in enumerate(items)]
+    fields = ("ports",) if denies else _ITEM_FIELDS
+    return [_read_item(item, f"{where}[{number}]", fields, direction) for number, item in enumerate(items)]
 
 
-def _read_item(value: Any, where: str, *, denies: bool) -> Ports:
+def _read_item(value: Any, where: str, fields: tuple[str, ...], direction: Direction) -> Ports:
     """Read one item of ``toPorts``."""
-    item = only(mapping(value, where), ("ports",) if denies else _ITEM_FIELDS, where)
+    item = only(mapping(value, where), fields, where)
     listed = sequence(item.get("ports"), f"{where}.ports")
     if not 1 <= len(listed) <= _MAX_PORTS:
         raise NotEvaluatedError(f"{where}.ports", f"{len(listed)} ports; from 1 to {_MAX_PORTS} are accepted")
-    found = Ports(unclear=_beyond_ports(item, where), proxied=any(item.get(key) for key in _ITEM_FIELDS[1:]))
+    layer7, unclear = _beyond_ports(item, where)
+    proxied = any(item.get(key) for key in _ITEM_FIELDS[1:])
+    found = Ports(layer7=layer7, unclear=unclear, proxied=proxied)
+    kinds = mapping(item.get("rules"), f"{where}.rules")
     for index, entry in enumerate(listed):
         spot = f"{where}.ports[{index}]"
         port = only(mapping(entry, spot), ("port", "endPort", "protocol"), spot)
@@ -116,6 +124,7 @@ def _read_item(value: Any, where: str, *, denies: bool) -> Ports:
         if port.get("protocol") in _OTHERS and port.get("port") in (None, "", "0"):
             continue
         text = string(port.get("port"), f"{spot}.port")
+        _check_layer7(kinds, port, text, spot, direction)
         for protocol in _read_protocol(port, spot):
             if _NUMBER.fullmatch(text):
                 found.numbers[protocol] = found.numbers.get(protocol, PortSet()) | _read_range(port, text, spot)
@@ -124,13 +133,45 @@ def _read_item(value: Any, where: str, *, denies: bool) -> Ports:
     return found
 
 
-def _beyond_ports(item: dict[str, Any], where: str) -> str | None:
-    """Return what restricts an item beyond its ports; rules of layer 7 that allow everything do not."""
-    layer7 = only(mapping(item.get("rules"), f"{where}.rules"), tuple(_ALLOW_ALL), f"{where}.rules")
-    for kind, rules in layer7.items():
-        listed = sequence(rules, f"{where}.rules.{kind}")
-        if listed and listed != _ALLOW_ALL[kind]:
-            return f"{kind} rules of layer 7"
+def _check_layer7(rules: dict[str, Any], port: dict[str, Any], text: str, where: str, direction: Direction) -> None:
+    """Refuse what Cilium refuses of a port with rules of layer 7."""
+    if not any(rules.values()):
+        return
+    if text == "0":
+        raise NotEvaluatedError(where, "rules of layer 7 on port 0 are refused by Cilium")
+    if rules.get("http") and port.get("protocol") != "TCP":
+        raise NotEvaluatedError(where, "rules of HTTP on another protocol than TCP are refused by Cilium")
+    if rules.get("dns") and (direction is Direction.INGRESS or port.get("endPort") is not None):
+        raise NotEvaluatedError(where, "rules of DNS at ingress or on a range of ports are refused by Cilium")
+
+
+def _beyond_ports(item: dict[str, Any], where: str) -> tuple[tuple[RequestMatch, ...], str | None]:
+    """Return the requests that an item lets through, and what else restricts it beyond its ports."""
+    place = f"{where}.rules"
+    given = {
+        key: rules
+        for key, rules in only(mapping(item.get("rules"), place), _KINDS, place).items()
+        if rules not in (None, [])
+    }
+    if len(given) > 1:
+        raise NotEvaluatedError(place, f"{' and '.join(given)} may not be in one item")
+    if "kafka" in given and sequence(given["kafka"], f"{place}.kafka") != [{}]:
+        return (), "kafka rules of layer 7"
+    layer7: tuple[RequestMatch, ...] = ()
+    if "http" in given:
+        listed = [
+            read_http(one, f"{place}.http[{n}]") for n, one in enumerate(sequence(given["http"], f"{place}.http"))
+        ]
+        layer7 = () if HttpMatch() in listed else tuple(listed)
+    if "dns" in given:
+        dns = sequence(given["dns"], f"{place}.dns")
+        names = [read_dns(one, f"{place}.dns[{number}]") for number, one in enumerate(dns)]
+        layer7 = () if DnsMatch(pattern="*") in names else tuple(names)
+    return layer7, _beyond_requests(item)
+
+
+def _beyond_requests(item: dict[str, Any]) -> str | None:
+    """Return what restricts an item beyond ports and requests."""
     named = {"serverNames": "server names of TLS", "terminatingTLS": "TLS that ends at the proxy",
              "originatingTLS": "TLS that starts at the proxy", "listener": "a listener of a proxy"}  # fmt: skip
     return next((text for key, text in named.items() if item.get(key)), None)

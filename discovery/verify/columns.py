@@ -169,7 +169,8 @@ class Columns:
     ) -> tuple[Mask, Mask]:
         """Return which connections a rule surely matches, and which it may."""
         inside, perhaps = self._contents(direction, rule, here, there, contents)
-        most = min(governs, Truth.MAYBE if rule.unclear else Truth.YES)
+        # A connection with requests is decided alone; without any, nobody knows what rules of layer 7 let through.
+        most = min(governs, Truth.MAYBE if rule.unclear or rule.layer7 else Truth.YES)
         if rule.own is not None and (inside.any() or perhaps.any()):
             most = min(most, self._evaluator.peers.covers(rule.own, here, here.version))
         if most is Truth.NO or not (inside.any() or perhaps.any()):

@@ -21,7 +21,7 @@ def spoken(policy: ReadPolicy) -> ReadPolicy:
     """Return a policy whose rules count as far as they name peers and ports: one that restricts further (by a method of
     HTTP, say) has spoken about its traffic, and an allow beside it without the restriction would lift it.
     """
-    return replace(policy, rules=tuple(replace(rule, unclear=None) for rule in policy.rules))
+    return replace(policy, rules=tuple(replace(rule, unclear=None, layer7=()) for rule in policy.rules))
 
 
 class Coverage:

@@ -8,6 +8,7 @@ from functools import cache
 
 from discovery.model.edge import Direction, Protocol
 from discovery.model.ports import PortSet
+from discovery.model.requests import Request
 from discovery.verify.ends import End
 from discovery.verify.rules import ReadPolicy, ReadRule
 
@@ -24,13 +25,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One connection to decide. ``port`` is the server's, after translation; None asks for every port (or type)."""
+    """One connection to decide. ``port`` is the server's, after translation; None asks for every port (or type).
+    ``request`` is what was asked for on it, None when nothing was recorded.
+    """
 
     client: End
     server: End
     protocol: Protocol
     port: int | None = None
     icmp_type: int | None = None
+    request: Request | None = None
 
     @property
     def content(self) -> PortSet:

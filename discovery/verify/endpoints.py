@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from discovery.model.edge import Endpoint
-from discovery.model.inventory import NamedPort
 from discovery.model.workload import EndpointKind, Entity, Labels, WorkloadRef, WorkloadVersion
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
+from discovery.verify.recorded import Recorded
 
 
 class Ends:
     """The ends that endpoints of edges stand for."""
 
-    def __init__(
-        self, versions: Iterable[WorkloadVersion], ports: Mapping[WorkloadRef, tuple[NamedPort, ...]] | None = None
-    ) -> None:
-        """Know the versions of all workloads, each set of attributes once, and the ports that containers name."""
-        self._ports = ports or {}
+    def __init__(self, versions: Iterable[WorkloadVersion], recorded: Recorded | None = None) -> None:
+        """Know the versions of all workloads, each set of attributes once, and what was recorded beside edges."""
+        self._recorded = recorded or Recorded()
         self._by_ref: dict[WorkloadRef, list[WorkloadVersion]] = {}
         self._known: dict[Endpoint, tuple[End, ...]] = {}
         seen: set[tuple[WorkloadRef, Labels, str | None, Labels]] = set()
@@ -37,7 +35,7 @@ class Ends:
         """Yield what an endpoint may be."""
         if endpoint.workload is not None:
             for version in self._by_ref.get(endpoint.workload, ()):
-                yield PodEnd(version=version, ports=self._ports.get(version.ref))
+                yield PodEnd(version=version, ports=self._recorded.ports.get(version.ref))
             return
         entity = endpoint.kind.entity
         if entity is not None:
@@ -46,6 +44,7 @@ class Ends:
             return
         resolved = endpoint.kind is not EndpointKind.UNRESOLVED
         for address in endpoint.addresses:
-            yield AddressEnd(address=address, resolved=resolved, names=endpoint.names)
+            names = dict.fromkeys((*endpoint.names, *self._recorded.names.get(address, ())))
+            yield AddressEnd(address=address, resolved=resolved, names=tuple(names))
         if not endpoint.addresses:
             yield EntityEnd(entity=Entity.WORLD) if resolved else AddressEnd(address="0.0.0.0/0", resolved=False)

@@ -6,14 +6,13 @@ leaves open are MAYBE.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from discovery.model.intent import Dialect
 from discovery.model.inventory import NamedPort
 from discovery.model.platform import Platform
 from discovery.model.workload import Entity, WorkloadVersion
+from discovery.verify.layer7 import name_pattern
 from discovery.verify.nets import NetIndex, Relation, parse_target
 from discovery.verify.rules import (
     AllMatch,
@@ -190,20 +189,7 @@ def _named(match: NameMatch, end: End) -> Truth:
         return Truth.MAYBE if isinstance(end, EntityEnd) and end.entity is Entity.WORLD else Truth.NO
     if not end.names:
         return Truth.MAYBE
-    return known(any(_pattern(pattern).fullmatch(name) for pattern in match.patterns for name in end.names))
-
-
-@lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    """Return the expression of a name pattern: ``*`` alone is every name, ``*`` stays inside a label, and a leading
-    ``**.`` is one label or several (Cilium 1.19).
-    """
-    if pattern == "*":
-        return re.compile(".*", re.DOTALL)
-    several = pattern.startswith("**.")
-    rest = pattern[3:] if several else pattern
-    text = "[-a-z0-9_]*".join(map(re.escape, rest.split("*")))
-    return re.compile((r"(?:[-a-z0-9_]+\.)+" if several else "") + text)
+    return known(any(name_pattern(pattern).fullmatch(name) for pattern in match.patterns for name in end.names))
 
 
 def _unclear(match: PeerMatch, end: End) -> Truth:

@@ -93,6 +93,7 @@ class Evaluator:
         self._always = setting(platform, "enable-policy") == "always" and not as_enforced
         self._never = setting(platform, "enable-policy") == "never"
         given = list(policies)
+        self._asks_requests = any(rule.layer7 for policy in given for rule in policy.rules)
         self._of_nodes = next((one for one in given if one.nodes and one.dialect is self._enforcer), None)
         self._governors = Governors(
             [policy for policy in given if not policy.nodes],
@@ -109,6 +110,11 @@ class Evaluator:
             egress=self._side(probe, Direction.EGRESS, probe.client, probe.server),
             ingress=self._side(probe, Direction.INGRESS, probe.server, probe.client),
         )
+
+    @property
+    def asks_requests(self) -> bool:
+        """Say whether any rule is about requests of layer 7."""
+        return self._asks_requests
 
     def steps(self, direction: Direction, version: WorkloadVersion) -> tuple[Step, ...]:
         """Return what governs one side of a pod, stage by stage."""
@@ -220,6 +226,8 @@ class Evaluator:
         if not probe.protocol.has_ports and self._enforcer is Dialect.KUBERNETES:
             return "the API leaves ICMP under isolation to the implementation"
         unclear = next((rule.unclear for _, rule in found.unsure if rule.unclear), None)
+        if unclear is None and probe.request is None and any(rule.layer7 for _, rule in found.unsure):
+            unclear = "it is about requests of layer 7, and none was recorded"
         return f"a rule may match ({unclear})" if unclear else "a rule may match"
 
     def settled(self, direction: Direction, here: End, there: End) -> tuple[Outcome, str] | None:

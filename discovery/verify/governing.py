@@ -16,6 +16,7 @@ from discovery.model.workload import VOLATILE_KEYS, WorkloadVersion
 from discovery.verify.decisions import Probe
 from discovery.verify.effects import isolates, unmet_needs
 from discovery.verify.ends import End, PeerMatcher, PodEnd, enforcer_of
+from discovery.verify.layer7 import lets_through
 from discovery.verify.members import Members
 from discovery.verify.rules import (
     OPT_IN_KEY,
@@ -214,6 +215,8 @@ class Governors:
         for place, truth, governing in sorted(found, key=_place_of):
             rule = governing[2]
             sure = min(truth, governing[0], Truth.MAYBE if rule.unclear else Truth.YES)
+            if rule.layer7:
+                sure = min(sure, lets_through(rule.layer7, probe.request, probe.port))
             if rule.own is not None:
                 sure = min(sure, self._peers.covers(rule.own, here, here.version))
             if sure is not Truth.NO:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from discovery.model.edge import Direction, Edge, Endpoint
+from discovery.model.requests import ConnectionKey, connection_key
 from discovery.verify.columns import ALLOWED, Columns, Connections, Rows, content_code
 from discovery.verify.endpoints import Ends
 from discovery.verify.ends import End
@@ -18,14 +19,20 @@ from discovery.verify.use import RuleKey, Use, rule_key
 
 
 def decide_many(
-    edges: Sequence[Edge], ends: Ends, evaluator: Evaluator, uses: dict[RuleKey, Use]
+    edges: Sequence[Edge],
+    ends: Ends,
+    evaluator: Evaluator,
+    uses: dict[RuleKey, Use],
+    asked: Collection[ConnectionKey] = (),
 ) -> tuple[set[int], set[int]]:
     """Return the numbers of the edges of which every connection is surely allowed, and of all that were decided; what
-    these use rules for is noted. An edge of no single port, or of an end that nobody knows, is not decided.
+    these use rules for is noted. An edge of no single port, of an end that nobody knows, or one of the connections with
+    requests that are ``asked`` about, is not decided.
     """
     table = _Table(ends)
     for number, edge in enumerate(edges):
-        table.add(number, edge)
+        if not asked or connection_key(edge) not in asked:
+            table.add(number, edge)
     given = Connections(
         clients=_column(table.clients), servers=_column(table.servers), contents=_column(table.contents)
     )

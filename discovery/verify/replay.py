@@ -1,22 +1,24 @@
 """Replay: what a set of policies would do to every recorded edge, and what each rule was good for.
 
-An edge stands for several connections: each version of a workload, each address of an external end. It is denied if any
-of them is, else unknown if any of them is. A decision is taken once per distinct pair of ends and port.
+An edge stands for several connections: each version of a workload, each address of an external end, and each request of
+layer 7 that was recorded. It is denied if any of them is, else unknown if any of them is.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from discovery.model.edge import Edge
-from discovery.model.inventory import NamedPort
-from discovery.model.workload import WorkloadRef, WorkloadVersion
+from discovery.model.requests import ConnectionKey, Request, connection_key
+from discovery.model.workload import WorkloadVersion
 from discovery.verify.decisions import Decision, Outcome, Probe, SideDecision
 from discovery.verify.endpoints import Ends
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.many import decide_many
+from discovery.verify.recorded import Recorded
 from discovery.verify.use import RuleKey, Use, rule_key
 
 # From so many edges on it pays to decide in columns: a rule costs more there than an edge does alone.
@@ -56,28 +58,36 @@ def replay(
     edges: Iterable[Edge],
     versions: Iterable[WorkloadVersion],
     evaluator: Evaluator,
-    ports: Mapping[WorkloadRef, tuple[NamedPort, ...]] | None = None,
+    recorded: Recorded | None = None,
 ) -> Replay:
-    """Return the fate of every edge under the evaluator's policies; ``ports`` are those that containers name."""
-    ends = Ends(versions, ports)
+    """Return the fate of every edge under the evaluator's policies."""
+    ends = Ends(versions, recorded)
+    # Requests matter to rules about them alone.
+    requests = recorded.requests if recorded is not None and evaluator.asks_requests else {}
     uses: dict[RuleKey, Use] = {}
     given = tuple(edges)
     covered: frozenset[int] | set[int] = frozenset()
     noted: frozenset[int] | set[int] = frozenset()
     if len(given) >= COLUMNS_FROM:
-        covered, noted = decide_many(given, ends, evaluator, uses)
+        covered, noted = decide_many(given, ends, evaluator, uses, requests.keys())
     return Replay(
         edges=tuple(
             Replayed(edge=edge, fate=Fate.COVERED)
             if number in covered
-            else _replay_one(edge, ends, evaluator, {} if number in noted else uses)
+            else _replay_one(edge, ends, evaluator, {} if number in noted else uses, requests)
             for number, edge in enumerate(given)
         ),
         uses=uses,
     )
 
 
-def _replay_one(edge: Edge, ends: Ends, evaluator: Evaluator, uses: dict[RuleKey, Use]) -> Replayed:
+def _replay_one(
+    edge: Edge,
+    ends: Ends,
+    evaluator: Evaluator,
+    uses: dict[RuleKey, Use],
+    requests: Mapping[ConnectionKey, tuple[Request | None, ...]],
+) -> Replayed:
     """Return the fate of one edge, and note the rules that allow it."""
     if edge.protocol is None:
         return Replayed(edge=edge, fate=Fate.UNKNOWN, reason="no policy can name its protocol")
@@ -86,18 +96,19 @@ def _replay_one(edge: Edge, ends: Ends, evaluator: Evaluator, uses: dict[RuleKey
         if not found:
             return Replayed(edge=edge, fate=Fate.UNKNOWN, reason=f"nothing is known of {endpoint}")
     worst: tuple[Decision, Probe] | None = None
-    for client in clients:
-        for server in servers:
-            probe = Probe(
-                client=client, server=server, protocol=edge.protocol, port=edge.port, icmp_type=edge.icmp_type
-            )
-            decision = evaluator.decide(probe)
-            _note_use(edge, decision, uses)
-            outcome = decision.outcome
-            if outcome is Outcome.DENIED and (worst is None or worst[0].outcome is not Outcome.DENIED):
-                worst = (decision, probe)
-            if outcome is Outcome.UNKNOWN and worst is None:
-                worst = (decision, probe)
+    asked = requests.get(connection_key(edge), (None,)) if requests else (None,)
+    for client, server, request in itertools.product(clients, servers, asked):
+        probe = Probe(
+            client=client, server=server, protocol=edge.protocol, port=edge.port, icmp_type=edge.icmp_type,
+            request=request,
+        )  # fmt: skip
+        decision = evaluator.decide(probe)
+        _note_use(edge, decision, uses)
+        outcome = decision.outcome
+        if outcome is Outcome.DENIED and (worst is None or worst[0].outcome is not Outcome.DENIED):
+            worst = (decision, probe)
+        if outcome is Outcome.UNKNOWN and worst is None:
+            worst = (decision, probe)
     if worst is None:
         return Replayed(edge=edge, fate=Fate.COVERED)
     decision, probe = worst

@@ -14,6 +14,7 @@ from discovery.model.intent import Dialect
 from discovery.model.ports import PortSet
 from discovery.model.workload import VOLATILE_KEYS, Entity, Labels, WorkloadVersion
 from discovery.verify.conditions import Condition, Operator, Requirement, Scope, holds
+from discovery.verify.layer7 import RequestMatch
 from discovery.verify.truth import Truth, every, known
 
 ALL_ICMP_TYPES = tuple(range(256))
@@ -183,7 +184,8 @@ class ReadRule:
     ``action``.
 
     ``names`` are ports by name, each the number that the server's containers give it. ``own`` is what the policy's own
-    end must match beside the subject. ``unclear`` names a further restriction that cannot be evaluated; ``proxied``
+    end must match beside the subject. ``layer7`` are the requests that it lets through, all without any.
+    ``unclear`` names a further restriction that cannot be evaluated; ``proxied``
     says that the traffic goes through a proxy. ``place`` is the field path of the rule in its manifest, which is no
     part of its meaning.
     """
@@ -195,6 +197,7 @@ class ReadRule:
     action: Action = Action.ALLOW
     names: tuple[str, ...] = ()
     own: PeerMatch | None = None
+    layer7: tuple[RequestMatch, ...] = ()
     unclear: str | None = None
     proxied: bool = False
     place: str = field(default="", compare=False)
@@ -202,7 +205,7 @@ class ReadRule:
     @property
     def is_plain(self) -> bool:
         """Say whether the rule allows, and by peer, protocol and number of a port or type alone."""
-        restricted = self.names or self.own is not None or self.unclear is not None or self.proxied
+        restricted = self.names or self.own is not None or self.layer7 or self.unclear is not None or self.proxied
         return self.action is Action.ALLOW and not restricted
 
     @property

@@ -46,7 +46,7 @@ def test_policies_of_one_workload_are_one_step() -> None:
     steps = plan_steps(both, VERSIONS, edges)
     assert [step.paths for step in steps] == [("three.yaml",), ("one.yaml", "two.yaml")]
     assert [step.records for step in steps] == [12, 24]
-    assert check_steps(steps, ReadSet(policies=both, diagnostics=()), NOTHING, edges, VERSIONS, ON, {}) == ()
+    assert check_steps(steps, ReadSet(policies=both, diagnostics=()), NOTHING, edges, VERSIONS, ON) == ()
 
 
 def test_a_step_that_would_cut_is_told() -> None:
@@ -54,7 +54,7 @@ def test_a_step_that_would_cut_is_told() -> None:
     one = policies(("one", "app: web", "a"))
     edges = (edge("a", "web", 80), edge("b", "web", 80))
     steps = plan_steps(one, VERSIONS, edges)
-    ((step, found),) = check_steps(steps, ReadSet(policies=one, diagnostics=()), NOTHING, edges, VERSIONS, ON, {})
+    ((step, found),) = check_steps(steps, ReadSet(policies=one, diagnostics=()), NOTHING, edges, VERSIONS, ON)
     assert (step.paths, found.edge) == (("one.yaml",), edges[1])
 
 

@@ -16,6 +16,7 @@ from discovery.model.workload import Entity, Labels
 from discovery.verify.cilium import read
 from discovery.verify.conditions import Operator, Requirement, Scope
 from discovery.verify.context import CidrGroup, Context
+from discovery.verify.layer7 import HttpMatch
 from discovery.verify.nets import parse_prefix
 from discovery.verify.rules import (
     Action,
@@ -276,11 +277,8 @@ def test_groups_of_the_manifests() -> None:
         ("egressDeny", {"toServices": [{"k8sService": {"serviceName": "x"}}]}, "Services"),
         ("ingress", {**ANY_1, "authentication": {"mode": "required"}}, "authentication 'required'"),
         ("ingress", {**ANY_1, "authentication": {"mode": "test-always-fail"}}, "authentication 'test-always-fail'"),
-        ("egress", {"toPorts": [{**PORT_1[0], "rules": {"http": [{"path": "/"}]}}]}, "http rules of layer 7"),
         ("egress", {"toPorts": [{**PORT_1[0], "serverNames": ["x"]}]}, "server names of TLS"),
         ("egress", {"toPorts": [{**PORT_1[0], "listener": {"name": "x"}}]}, "a listener of a proxy"),
-        ("egress", {"toPorts": [{"ports": [{"port": "dns"}], "rules": {"dns": [{"matchName": "x"}]}}]},
-         "dns rules of layer 7"),
     ],
 )  # fmt: skip
 def test_what_is_partly_evaluated_is_a_warning(section: str, rule: dict[str, object], what: str) -> None:
@@ -305,7 +303,7 @@ def test_a_port_without_layer_7_is_a_rule_of_its_own() -> None:
     """What is plain stays plain beside what is restricted further, so that it allows all of the port."""
     given_ = manifest(ingress=[{"toPorts": [PORT_1[0], {**PORT_1[0], "rules": {"http": [{"path": "/"}]}}]}])
     (policy,), _ = read(given_, "f:1")
-    assert [rule.unclear for rule in policy.rules] == [None, "http rules of layer 7"]
+    assert [rule.layer7 for rule in policy.rules] == [(), (HttpMatch(path="/"),)]
 
 
 def test_ports_by_name_are_rules_of_their_own() -> None:

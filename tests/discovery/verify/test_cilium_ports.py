@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from discovery.model.edge import Protocol
+from discovery.model.edge import Direction, Protocol
 from discovery.model.ports import PortSet
 from discovery.verify.cilium_ports import Ports, read_icmps, read_ports
 from discovery.verify.fields import NotEvaluatedError
+from discovery.verify.layer7 import DnsMatch, HttpMatch
 
 TCP, UDP, SCTP, ICMP, ICMPV6 = Protocol.TCP, Protocol.UDP, Protocol.SCTP, Protocol.ICMP, Protocol.ICMPV6
 ALL = PortSet.all()
@@ -16,7 +19,7 @@ ONE = [{"port": "80", "protocol": "TCP"}]
 
 def item(*ports: object, **more: object) -> Ports:
     """Read one item of toPorts."""
-    (found,) = read_ports([{"ports": list(ports), **more}], "w", denies=False)
+    (found,) = read_ports([{"ports": list(ports), **more}], "w", denies=False, direction=Direction.EGRESS)
     return found
 
 
@@ -89,7 +92,9 @@ def test_ports_of_one_item_are_a_union() -> None:
 
 def test_items_stay_apart() -> None:
     """Each has restrictions of its own."""
-    plain, named = read_ports([{"ports": ONE}, {"ports": ONE, "serverNames": ["x"]}], "w", denies=False)
+    plain, named = read_ports(
+        [{"ports": ONE}, {"ports": ONE, "serverNames": ["x"]}], "w", denies=False, direction=Direction.EGRESS
+    )
     assert (plain.unclear, named.unclear) == (None, "server names of TLS")
 
 
@@ -104,10 +109,6 @@ def test_forty_ports_are_the_most() -> None:
 @pytest.mark.parametrize(
     ("more", "what"),
     [
-        ({"rules": {"http": [{"method": "GET"}]}}, "http rules of layer 7"),
-        ({"rules": {"http": [{}, {"path": "/"}]}}, "http rules of layer 7"),
-        ({"rules": {"dns": [{"matchName": "example.com"}]}}, "dns rules of layer 7"),
-        ({"rules": {"dns": [{"matchPattern": "*.example.com"}]}}, "dns rules of layer 7"),
         ({"rules": {"kafka": [{"role": "produce"}]}}, "kafka rules of layer 7"),
         ({"serverNames": ["example.com"]}, "server names of TLS"),
         ({"terminatingTLS": {"secret": {"name": "x"}}}, "TLS that ends at the proxy"),
@@ -190,16 +191,18 @@ def test_unknown_rules_of_layer_7_are_not_read_as_nothing(rules: dict[str, objec
 def test_ports_that_cannot_be_read_are_located(value: object, where: str) -> None:
     """The error names the field."""
     with pytest.raises(NotEvaluatedError) as caught:
-        read_ports(value, "w", denies=False)
+        read_ports(value, "w", denies=False, direction=Direction.EGRESS)
     assert str(caught.value).startswith(f"{where}: ")
 
 
 @pytest.mark.parametrize("field", ["rules", "serverNames", "terminatingTLS", "originatingTLS", "listener"])
 def test_deny_rules_have_ports_alone(field: str) -> None:
     """Nothing else is of their schema."""
-    assert read_ports([{"ports": ONE}], "w", denies=True) == [Ports(numbers={TCP: PortSet.of(80)})]
+    assert read_ports([{"ports": ONE}], "w", denies=True, direction=Direction.EGRESS) == [
+        Ports(numbers={TCP: PortSet.of(80)})
+    ]
     with pytest.raises(NotEvaluatedError, match=r"^w\[0\]: field"):
-        read_ports([{"ports": ONE, field: {}}], "w", denies=True)
+        read_ports([{"ports": ONE, field: {}}], "w", denies=True, direction=Direction.EGRESS)
 
 
 def icmp(*entries: dict[str, object]) -> dict[Protocol, tuple[int, ...]]:
@@ -278,3 +281,54 @@ def test_icmp_types_that_cannot_be_read_are_located(value: object, where: str) -
     with pytest.raises(NotEvaluatedError) as caught:
         read_icmps(value, "w")
     assert str(caught.value).startswith(f"{where}: ")
+
+
+@pytest.mark.parametrize(
+    ("rules", "port", "found"),
+    [
+        ({"http": [{"method": "GET"}]}, {}, (HttpMatch(method="GET"),)),
+        ({"http": [{"path": "/a", "host": "b"}, {"headers": ["X: y"]}]}, {},
+         (HttpMatch(path="/a", host="b"), HttpMatch(headers=True))),
+        ({"http": [{"path": "/a"}, {}]}, {}, ()),
+        ({"http": [{"headerMatches": [{"name": "X", "mismatch": "LOG"}]}]}, {}, ()),
+        ({"http": [{"headerMatches": [{"name": "X", "value": "y"}]}]}, {}, (HttpMatch(headers=True),)),
+        ({"dns": [{"matchName": "Example.com."}]}, {"protocol": "ANY"}, (DnsMatch(pattern="example.com"),)),
+        ({"dns": [{"matchPattern": "*.example.com"}]}, {}, (DnsMatch(pattern="*.example.com"),)),
+        ({"dns": [{"matchName": "a"}, {"matchPattern": "*"}]}, {}, ()),
+        ({"http": [], "dns": None}, {}, ()),
+        ({"kafka": [{}]}, {}, ()),
+    ],
+)  # fmt: skip
+def test_requests(rules: dict[str, object], port: dict[str, object], found: tuple[object, ...]) -> None:
+    """What is let through; a rule that lets everything through makes the others vain."""
+    given = {"ports": [{"port": "80", "protocol": "TCP", **port}], "rules": rules}
+    (one,) = read_ports([given], "w", denies=False, direction=Direction.EGRESS)
+    assert (one.layer7, one.unclear) == (found, None)
+    assert one.proxied
+
+
+@pytest.mark.parametrize(
+    ("rules", "port", "direction", "where"),
+    [
+        ({"http": [{"path": "("}]}, {}, "ingress", "w[0].rules.http[0].path"),
+        ({"http": [{"method": "(?=a)"}]}, {}, "ingress", "w[0].rules.http[0].method"),
+        ({"http": [{"path": 1}]}, {}, "ingress", "w[0].rules.http[0].path"),
+        ({"http": [{"verb": "GET"}]}, {}, "ingress", "w[0].rules.http[0]"),
+        ({"http": [{}]}, {"protocol": "ANY"}, "ingress", "w[0].ports[0]"),
+        ({"http": [{}]}, {"protocol": None}, "ingress", "w[0].ports[0]"),
+        ({"http": [{}]}, {"port": "0"}, "ingress", "w[0].ports[0]"),
+        ({"dns": [{"matchPattern": "*"}]}, {}, "ingress", "w[0].ports[0]"),
+        ({"dns": [{"matchPattern": "*"}]}, {"endPort": 90}, "egress", "w[0].ports[0]"),
+        ({"dns": [{}]}, {}, "egress", "w[0].rules.dns[0]"),
+        ({"dns": [{"matchName": "a", "matchPattern": "b"}]}, {}, "egress", "w[0].rules.dns[0]"),
+        ({"dns": [{"matchName": "*"}]}, {}, "egress", "w[0].rules.dns[0].matchName"),
+        ({"http": [{}], "dns": [{"matchPattern": "*"}]}, {}, "egress", "w[0].rules"),
+    ],
+)
+def test_what_cilium_refuses_of_layer_7(
+    rules: dict[str, object], port: dict[str, object], direction: str, where: str
+) -> None:
+    """Broken expressions, and kinds of rules where they cannot be."""
+    given = {"ports": [{"port": "80", "protocol": "TCP", **port}], "rules": rules}
+    with pytest.raises(NotEvaluatedError, match=f"^{re.escape(where)}: "):
+        read_ports([given], "w", denies=False, direction=Direction(direction))

@@ -9,6 +9,7 @@ from discovery.model.inventory import NamedPort
 from discovery.model.workload import EndpointKind, Entity, Labels
 from discovery.verify.endpoints import Ends
 from discovery.verify.ends import AddressEnd, EntityEnd, PodEnd
+from discovery.verify.recorded import Recorded
 from tests.discovery.learn.builders import outside, ref
 from tests.discovery.verify.builders import version
 
@@ -19,7 +20,7 @@ WORKLOAD = Endpoint(kind=EndpointKind.WORKLOAD, workload=ref("a"))
 def test_a_workload_is_each_of_its_versions_once() -> None:
     """Versions of the same attributes are one end; ports by name belong to all."""
     old = replace(version("a"), labels=Labels.of({"app": "old"}))
-    ends = Ends([version("a"), old, replace(old, valid_from=5)], {ref("a"): HTTP})
+    ends = Ends([version("a"), old, replace(old, valid_from=5)], Recorded(ports={ref("a"): HTTP}))
     assert ends.of(WORKLOAD) == (PodEnd(version=version("a"), ports=HTTP), PodEnd(version=old, ports=HTTP))
     assert Ends([]).of(WORKLOAD) == ()
 

@@ -14,6 +14,7 @@ from discovery.verify.endpoints import Ends
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.many import decide_many
 from discovery.verify.read import read_policies
+from discovery.verify.recorded import Recorded
 from discovery.verify.replay import Fate, replay
 from discovery.verify.use import RuleKey, Use
 from tests.discovery.learn.builders import edge, outside, ping
@@ -22,7 +23,7 @@ from tests.discovery.verify.test_replay import POLICY
 
 OLD = replace(version("a"), labels=Labels.of({"app": "old"}))
 VERSIONS = (version("a"), OLD, version("b"), version("web"))
-PORTS = {version("web").ref: (NamedPort(name="http", protocol="TCP", number=8080),)}
+RECORDED = Recorded(ports={version("web").ref: (NamedPort(name="http", protocol="TCP", number=8080),)})
 EDGES: list[Edge] = [
     edge("a", "web", 80),
     edge("b", "web", 80),
@@ -43,9 +44,9 @@ def test_the_replay_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     port or nobody knows.
     """
     evaluator = Evaluator(read_policies({"p.yaml": POLICY}).policies, platform("kubernetes=1.31"))
-    alone = replay(EDGES, VERSIONS, evaluator, PORTS)
+    alone = replay(EDGES, VERSIONS, evaluator, RECORDED)
     monkeypatch.setattr(module, "COLUMNS_FROM", 0)
-    assert replay(EDGES, VERSIONS, evaluator, PORTS) == alone
+    assert replay(EDGES, VERSIONS, evaluator, RECORDED) == alone
     assert {one.fate for one in alone.edges} == set(Fate)
 
 
@@ -53,6 +54,6 @@ def test_what_is_decided() -> None:
     """Edges of no single port and of unknown ends are left to be looked at alone."""
     evaluator = Evaluator(read_policies({"p.yaml": POLICY}).policies, platform("kubernetes=1.31"))
     uses: dict[RuleKey, Use] = {}
-    covered, decided = decide_many(EDGES, Ends(VERSIONS, PORTS), evaluator, uses)
+    covered, decided = decide_many(EDGES, Ends(VERSIONS, RECORDED), evaluator, uses)
     assert decided == {0, 1, 2, 3, 4, 5, 9, 10}
     assert covered == {2, 3}

@@ -10,6 +10,7 @@ from discovery.model.workload import EndpointKind, Labels, WorkloadVersion
 from discovery.verify.decisions import Outcome
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import read_policies
+from discovery.verify.recorded import Recorded
 from discovery.verify.replay import Fate, Replay, replay
 from tests.discovery.learn.builders import edge, outside, ping
 from tests.discovery.verify.builders import platform, version
@@ -32,7 +33,7 @@ def run(edges: list[Edge], versions: tuple[WorkloadVersion, ...] = VERSIONS, **p
     """Replay edges on the policy; keywords are the ports that web's containers name."""
     evaluator = Evaluator(read_policies({"p.yaml": POLICY}).policies, platform("kubernetes=1.31"))
     named = tuple(NamedPort(name=name, protocol="TCP", number=number) for name, number in ports.items())
-    return replay(edges, versions, evaluator, {version("web").ref: named})
+    return replay(edges, versions, evaluator, Recorded(ports={version("web").ref: named}))
 
 
 def test_fates_come_in_the_order_of_the_edges() -> None:

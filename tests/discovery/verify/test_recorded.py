@@ -1,0 +1,82 @@
+"""Tests of discovery.verify.recorded: what was recorded beside edges decides about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from discovery.model.edge import Edge
+from discovery.model.requests import DnsRequest, HttpRequest, Request, connection_key
+from discovery.verify import replay as module
+from discovery.verify.evaluate import Evaluator
+from discovery.verify.read import read_policies
+from discovery.verify.recorded import Recorded
+from discovery.verify.replay import Fate, Replay, replay
+from tests.discovery.learn.builders import edge, outside
+from tests.discovery.verify.asking import CILIUM, cnp
+from tests.discovery.verify.builders import platform, version
+
+VERSIONS = (version("web"), version("a"), version("b"))
+EDGES = [edge("a", "web", 80), edge("b", "web", 80)]
+HTTP = cnp(
+    "{endpointSelector: {matchLabels: {app: web}}, ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: '80', "
+    "protocol: TCP}], rules: {http: [{method: GET, path: /public/.*}]}}]}]}"
+)
+GET, PUT = HttpRequest(method="GET", path="/public/a"), HttpRequest(method="PUT", path="/public/a")
+
+
+def run(text: str, edges: list[Edge], recorded: Recorded) -> Replay:
+    """Replay edges on one policy."""
+    return replay(edges, VERSIONS, Evaluator(read_policies({"p.yaml": text}).policies, platform(CILIUM)), recorded)
+
+
+def fates(text: str, edges: list[Edge], recorded: Recorded) -> list[Fate]:
+    """Return the fates of edges."""
+    return [one.fate for one in run(text, edges, recorded).edges]
+
+
+@pytest.mark.parametrize(
+    ("asked", "fate"),
+    [
+        ((GET,), Fate.COVERED),
+        ((GET, PUT), Fate.WOULD_DENY),
+        ((GET, None), Fate.UNKNOWN),
+        ((PUT, None), Fate.WOULD_DENY),
+        ((), Fate.UNKNOWN),
+    ],
+)
+def test_every_request_counts(asked: tuple[Request | None, ...], fate: Fate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is not let through cuts the edge; further ones that are not listed, or none at all, leave it open."""
+    requests = {connection_key(EDGES[0]): asked} if asked else {}
+    alone = run(HTTP, EDGES, Recorded(requests=requests))
+    assert [one.fate for one in alone.edges] == [fate, Fate.UNKNOWN]
+    assert sum(use.edges for use in alone.uses.values()) == sum(request == GET for request in asked)
+    monkeypatch.setattr(module, "COLUMNS_FROM", 0)
+    assert run(HTTP, EDGES, Recorded(requests=requests)) == alone
+    (told,) = alone.edges[1].sides
+    assert "none was recorded" in told.reason
+
+
+def test_without_rules_of_layer_7_requests_do_not_matter() -> None:
+    """An allow of the port beside the rule lets everything through."""
+    plain = "{endpointSelector: {matchLabels: {app: web}}, ingress: [{fromEndpoints: [{}]}]}"
+    both = HTTP + "---\n" + cnp(plain, name="q")
+    assert fates(both, EDGES, Recorded(requests={connection_key(EDGES[0]): (PUT,)})) == [Fate.COVERED] * 2
+
+
+def test_look_ups_and_the_names_of_addresses() -> None:
+    """A look-up that is refused cuts the edge to the resolver; an answer gives its name to an address."""
+    spec = (
+        "{endpointSelector: {matchLabels: {app: a}}, egress: [{toEndpoints: [{matchLabels: {app: web}}], toPorts: "
+        "[{ports: [{port: '53', protocol: ANY}], rules: {dns: [{matchPattern: '*.example.org'}]}}]}, "
+        "{toFQDNs: [{matchPattern: '*.example.org'}]}]}"
+    )
+    lookup, api = edge("a", "web", 53), replace(edge("a", outside("192.0.2.1"), 443))
+    asked = {connection_key(lookup): (DnsRequest(name="api.example.org"),)}
+    names = {"192.0.2.1": ("api.example.org",)}
+    assert fates(cnp(spec), [lookup, api], Recorded(requests=asked, names=names)) == [Fate.COVERED] * 2
+    other = {connection_key(lookup): (DnsRequest(name="api.example.com"),)}
+    wrong = {"192.0.2.1": ("api.example.com",)}
+    assert fates(cnp(spec), [lookup, api], Recorded(requests=other, names=wrong)) == [Fate.WOULD_DENY] * 2
+    assert fates(cnp(spec), [lookup, api], Recorded()) == [Fate.UNKNOWN] * 2
