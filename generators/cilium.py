@@ -113,7 +113,7 @@ class CiliumWriter(Writer):
             raise Inexpressible(
                 Code.ALREADY_ISOLATED,
                 "a policy governs it already, where these allows would open traffic at once",
-                "give --existing DIR with all policies that are there, and review both together",
+                "--mode enforce with --existing DIR adds what those policies lack",
             )
 
     def check_peer(self, intent: PolicyIntent, peer: Peer) -> None:

@@ -28,6 +28,15 @@ def is_writable(value: object) -> bool:
     return isinstance(value, str | int)
 
 
+def leaves_out(there: Mapping[str, Any]) -> bool:
+    """Say whether a manifest has rules of a direction that its types leave out: they do nothing, and to add the
+    direction would bring them to life.
+    """
+    spec = _mapping(there.get("spec"))
+    types = [str(one).lower() for key in _TYPES for one in _items(spec.get(key))]
+    return bool(types) and any(spec.get(key) and key not in types for key in _SECTIONS)
+
+
 def keep(there: Mapping[str, Any], new: Mapping[str, Node]) -> dict[str, Node]:
     """Return the new manifest with all rules of the one that is there, which has the same subject, in front of its own.
 

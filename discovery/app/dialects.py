@@ -14,15 +14,17 @@ from discovery.app.delta import Delta, delta_of, isolating
 from discovery.app.deployed import Deployed
 from discovery.app.output import read_staged, write_staged
 from discovery.model.artifact import Rendered
-from discovery.model.diagnostics import Diagnostic
+from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge
 from discovery.model.intent import Dialect, Mode, PolicyIntent
 from discovery.model.platform import Platform
 from discovery.model.workload import WorkloadRef, WorkloadVersion
+from discovery.verify.coverage import spoken
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.reach import Openness, left_open
 from discovery.verify.read import ReadSet, read_policies
-from discovery.verify.readback import check, covers
+from discovery.verify.readback import Beside, check, covers
+from discovery.verify.rules import Tier
 from generators import render
 from generators.base import RenderRequest
 
@@ -73,22 +75,45 @@ def make(wanted: Wanted, platform: Platform, staging: Path) -> Made:
     )
     rendered = render(request)
     delta = Delta(intents=wanted.intents)
+    tiers: tuple[Tier, ...] = ()
     if platform.dialect in wanted.deployed:
-        deployed = wanted.deployed[platform.dialect]
-        delta = delta_of(rendered, wanted.intents, deployed, platform, wanted.versions)
-        rendered = render(replace(request, intents=delta.intents, kept=delta.kept))
-        rendered = replace(rendered, diagnostics=(*rendered.diagnostics, *delta.found))
+        rendered, delta = _added(wanted, request, rendered)
+        tiers = wanted.deployed[platform.dialect].read.tiers
     texts = {artifact.path: artifact.text for artifact in rendered.artifacts}
     write_staged(staging, texts)
     read = read_policies(read_staged(staging, sorted(texts)))
     together = [*read.policies, *delta.beside]
-    evaluator = Evaluator(together, platform, as_enforced=True, versions=wanted.versions)
+    evaluator = Evaluator(together, platform, as_enforced=True, tiers=tiers, versions=wanted.versions)
     return Made(
         rendered=rendered,
         found=prove(wanted, rendered, read, delta),
         reach=left_open(wanted.versions, wanted.edges, evaluator),
-        said=len(isolating(wanted.intents) - isolating(delta.intents)),
+        said=len(delta.said),
     )
+
+
+def _added(wanted: Wanted, request: RenderRequest, whole: Rendered) -> tuple[Rendered, Delta]:
+    """Return the files that add to what is there. What cannot be proven beside it (a deny by hand comes first, say) is
+    left alone, and said, so that the rest can be published.
+    """
+    deployed = wanted.deployed[request.platform.dialect]
+    delta = delta_of(whole, wanted.intents, deployed, request.platform, wanted.versions)
+    while True:
+        rendered = render(replace(request, intents=delta.intents, kept=delta.kept))
+        delta = delta.only(artifact.workload for artifact in rendered.artifacts)
+        read = read_policies({artifact.path: artifact.text for artifact in rendered.artifacts})
+        errors = [one for one in prove(wanted, rendered, read, delta) if one.level is Level.ERROR]
+        owners = {str(one.workload): one.workload for one in rendered.artifacts}
+        owners |= {one.path: one.workload for one in rendered.artifacts}
+        refused = {
+            owners[subject]: one.message
+            for one in errors
+            for subject in (one.subject, one.subject.rpartition(":")[0])
+            if subject in owners
+        }
+        if not refused:
+            return replace(rendered, diagnostics=(*rendered.diagnostics, *delta.found)), delta
+        delta = delta.without(refused)
 
 
 def prove(wanted: Wanted, rendered: Rendered, read: ReadSet, delta: Delta | None = None) -> tuple[Diagnostic, ...]:
@@ -99,15 +124,16 @@ def prove(wanted: Wanted, rendered: Rendered, read: ReadSet, delta: Delta | None
     written = {(artifact.workload, direction) for artifact in rendered.artifacts for direction in artifact.isolates}
     skipped = frozenset(isolating(left.intents) - written)
     platform, versions = rendered.platform, wanted.versions
+    beside = None
+    if platform.dialect in wanted.deployed:
+        beside = Beside(
+            policies=tuple(map(spoken, left.beside)),
+            tiers=wanted.deployed[platform.dialect].read.tiers,
+            written=frozenset(written),
+            subjects=frozenset(intent.workload for intent in wanted.intents),
+        )
+    kept = [policy for mine in left.replaced.values() for policy in mine]
     return (
-        *check(left.intents, read, platform, wanted.mode, versions, skipped, left.replaced),
-        *covers(
-            wanted.edges,
-            left.intents,
-            read,
-            platform,
-            versions,
-            left.beside,
-            frozenset(written) if platform.dialect in wanted.deployed else None,
-        ),
+        *check(left.intents, read, platform, wanted.mode, versions, skipped, kept),
+        *covers(wanted.edges, left.intents, read, platform, versions, beside),
     )

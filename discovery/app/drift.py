@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,8 @@ from discovery.model.workload import WorkloadVersion
 from discovery.verify.breadth import Breadth, breadths
 from discovery.verify.coverage import Coverage
 from discovery.verify.ends import PeerMatcher
-from discovery.verify.evaluate import Evaluator
-from discovery.verify.replay import replay
+from discovery.verify.rules import ReadRule
+from discovery.verify.traffic import Traffic
 from discovery.verify.truth import Truth
 from discovery.verify.use import rule_key
 
@@ -72,9 +72,11 @@ def unused_rules(
     edges: Iterable[Edge],
     versions: tuple[WorkloadVersion, ...],
     days: int,
+    namespaces: Collection[str] = (),
 ) -> tuple[UnusedRule, ...] | None:
     """Return the rules that no edge used in the last days of the window, in the order of the policies, or None when the
-    window is shorter. What is declared to be needed counts as used.
+    window is shorter. What is declared to be needed counts as used, and so does what may have been. With ``namespaces``
+    only policies of those are looked at.
     """
     used = tuple(edges)
     if not used:
@@ -84,15 +86,23 @@ def unused_rules(
         return None
     found: list[UnusedRule] = []
     for dialect, one in deployed.items():
-        platform = platforms[dialect]
-        evaluator = Evaluator(one.read.policies, platform, as_enforced=True, tiers=one.read.tiers, versions=versions)
-        uses = replay(used, versions, evaluator).uses
-        mine = [policy for policy in one.read.policies if policy.dialect is dialect]
-        for rule in breadths(mine, uses, versions, PeerMatcher(platform)):
-            last = uses[rule.key].last_seen if rule.key in uses else None
-            if (last is None or last < since) and not _is_declared(rule, intents, platform, versions):
+        peers = PeerMatcher(platforms[dialect])
+        mine = [
+            policy
+            for policy in one.read.policies
+            if policy.dialect is dialect and (not namespaces or policy.namespace in namespaces)
+        ]
+        traffic = Traffic(used, versions, peers)
+        for rule in breadths(mine, {}, versions, peers):
+            last = max((traffic.last_use(rule.policy, part) for part in _parts(rule)), default=0) or None
+            if (last is None or last < since) and not _is_declared(rule, intents, platforms[dialect], versions):
                 found.append(_unused(rule, last))
     return tuple(found)
+
+
+def _parts(rule: Breadth) -> tuple[ReadRule, ...]:
+    """Return the rules that one written rule was read into."""
+    return tuple(one for one in rule.policy.rules if rule_key(rule.policy, one) == rule.key)
 
 
 def _is_declared(
@@ -100,7 +110,7 @@ def _is_declared(
 ) -> bool:
     """Say whether a rule says what a declared addition asks for (look-ups of names, routes, meshes)."""
     policy = rule.policy
-    alone = replace(policy, rules=tuple(one for one in policy.rules if rule_key(policy, one) == rule.key))
+    alone = replace(policy, rules=_parts(rule))
     owners = {one.ref for one in versions if policy.subject.selects(one) is Truth.YES}
     coverage = Coverage([alone], platform, versions)
     return any(

@@ -93,6 +93,7 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
     options.progress("learning", 1, 3)
     # What was given may lack a policy that the flows name (rule 7).
     isolated = existing.isolated | evidence.governed
+    _check_apart(folder, options)
     staging = stage(folder)
     deployed = {} if options.existing is None else read_deployed(options.existing)
     wanted = Wanted(
@@ -128,6 +129,19 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
     return _published(suggestion, staging, names)
 
 
+def _check_apart(folder: Path, options: SuggestOptions) -> None:
+    """Raise :class:`OptionError` for an output inside of the policies that are there: it would be read as one of them
+    the next time.
+    """
+    there = None if options.existing is None else options.existing.resolve()
+    if there is not None and folder.resolve() != there and folder.resolve().is_relative_to(there):
+        raise OptionError(
+            f"the output {folder} is inside of the policies that are there: a proposal nobody reviewed would count as "
+            "one of them",
+            hint="give an output folder beside it",
+        )
+
+
 def _drift(
     evidence: Evidence,
     learned: Learned,
@@ -151,6 +165,7 @@ def _drift(
             (one.edge for one in learned.judged if one.ruling is not Ruling.REVIEW),
             evidence.workloads.versions,
             options.unused_days,
+            options.namespaces,
         ),
         days=options.unused_days,
     )

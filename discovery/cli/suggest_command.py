@@ -24,6 +24,7 @@ from discovery.cli.common import (
 
 if TYPE_CHECKING:
     from discovery.app.proposal import Suggestion
+    from discovery.model.intent import Dialect
 
 EPILOG = """
 \b
@@ -93,10 +94,9 @@ def _existing_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder for policies, evidence and summary.md.")
 @click.option(
     "--dialect",
-    default="cilium,calico,kubernetes",
-    show_default=True,
+    show_default="all three; with --existing, those of its policies",
     metavar="LIST",
-    help="Dialects to write, separated by commas.",
+    help="Dialects to write, separated by commas: cilium, calico, kubernetes.",
 )
 @click.option(
     "--mode",
@@ -142,7 +142,7 @@ def _existing_options(command: Callable[..., None]) -> Callable[..., None]:
 def command(
     inputs: tuple[str, ...],
     output: str,
-    dialect: str,
+    dialect: str | None,
     mode: str,
     platforms: tuple[str, ...],
     output_format: str,
@@ -154,7 +154,7 @@ def command(
 
     INPUT is files, folders, globs, a lake, or - for standard input.
     """
-    from discovery.app.options import SuggestOptions, parse_dialects
+    from discovery.app.options import SuggestOptions
     from discovery.app.suggest import suggest
     from discovery.model.errors import EXIT_CHANGED, OptionError
     from discovery.model.intent import Mode
@@ -165,7 +165,7 @@ def command(
     with Bars() as bars:
         options = SuggestOptions(
             format=input_format,
-            dialects=parse_dialects(dialect),
+            dialects=_dialects(dialect, passed["existing"]),
             mode=Mode(mode),
             platforms=parse_platforms(platforms),
             progress=bars.update,
@@ -178,6 +178,17 @@ def command(
         _tell(done, output)
     if drift and done.drift is not None and done.drift.found:
         raise SystemExit(EXIT_CHANGED)
+
+
+def _dialects(named: str | None, existing: Path | None) -> tuple[Dialect, ...]:
+    """Return the dialects to write: those that were named, else those of the policies that are there, else all."""
+    from discovery.app.deployed import dialects_in
+    from discovery.app.options import parse_dialects
+    from discovery.model.intent import Dialect
+
+    if named is not None:
+        return parse_dialects(named)
+    return tuple(Dialect) if existing is None else dialects_in(existing)
 
 
 def _tell(done: Suggestion, output: str) -> None:
@@ -209,7 +220,11 @@ def _tell(done: Suggestion, output: str) -> None:
             if done.options.mode.value == "monitor"
             else "ISOLATE workloads when applied"
         )
-        click.echo(f"The files {mode}; they were read back and allow every learned edge.")
+        left = sum(one.code == "existing-not-kept" for one in done.diagnostics)
+        proven = (
+            "every learned edge" if not left else f"what they were made for; {counted(left, 'workload')} got none (!)"
+        )
+        click.echo(f"The files {mode}; they were read back and allow {proven}.")
     elif done.drift is not None and not done.drift.found:
         click.echo("Nothing to add: the policies that are there say all of it.")
     else:

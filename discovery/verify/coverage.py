@@ -13,7 +13,7 @@ from discovery.model.workload import Selector, WorkloadVersion
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.members import Members
-from discovery.verify.rules import PodMatch, ReadPolicy, Tier
+from discovery.verify.rules import Action, PodMatch, ReadPolicy, Tier
 from discovery.verify.truth import Truth
 
 
@@ -44,7 +44,11 @@ class Coverage:
         """Say whether all pods of the workload are surely isolated in the direction."""
         pods = self._pods(intent.subject)
         return bool(pods) and all(
-            any(step.isolated is Truth.YES for step in self._evaluator.steps(intent.direction, pod)) for pod in pods
+            any(
+                step.isolated is Truth.YES and step.stage.default is Action.DENY
+                for step in self._evaluator.steps(intent.direction, pod)
+            )
+            for pod in pods
         )
 
     def says(self, intent: PolicyIntent, allow: Allow) -> bool:

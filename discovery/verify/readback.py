@@ -12,25 +12,26 @@ Codes of :func:`check`, all of level error unless said otherwise: ``direction-mi
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Direction, Edge
+from discovery.model.edge import Direction, Edge, Endpoint
 from discovery.model.intent import Mode, PolicyIntent
 from discovery.model.platform import Platform
 from discovery.model.workload import WorkloadRef, WorkloadVersion
+from discovery.verify.binding import bind, bound
+from discovery.verify.coverage import spoken
+from discovery.verify.decisions import SideDecision
 from discovery.verify.effects import isolates_now, unmet_needs
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.fields import shown
-from discovery.verify.meaning import differences, in_cluster, intended, said, written
+from discovery.verify.meaning import differences, intended, said, written
 from discovery.verify.read import ReadSet
 from discovery.verify.replay import Fate, Replayed, replay
-from discovery.verify.rules import PodMatch, ReadPolicy, ReadRule
+from discovery.verify.rules import PodMatch, ReadPolicy, ReadRule, Tier
 
 _Key = tuple[PodMatch, Direction]
-_HASH_DIGITS = 8
 
 
 def check(
@@ -76,23 +77,35 @@ def covers(
     read: ReadSet,
     platform: Platform,
     versions: Iterable[WorkloadVersion],
-    beside: Iterable[ReadPolicy] = (),
-    within: frozenset[tuple[WorkloadRef, Direction]] | None = None,
+    beside: Beside | None = None,
 ) -> tuple[Diagnostic, ...]:
     """Return every learned edge that the written files would not surely allow if they were enforced.
 
     An edge of a workload is tried with each version of it, an edge of an external endpoint with each address. Files
-    that cannot be evaluated make edges unknown; :func:`check` says why. ``beside`` are policies that are there already.
-    With ``within``, the files add to what is there for these sides alone: what happens at others is told as
-    ``existing-cuts``, a warning.
+    that cannot be evaluated make edges unknown; :func:`check` says why. With ``beside``, the files add to policies that
+    are there: what those do at sides that the files do not govern is told as ``existing-cuts``, a warning.
     """
     policies, _ = _bind(read, tuple(intents), platform)
     known = _Versions(versions)
-    evaluator = Evaluator([*policies, *beside], platform, as_enforced=True, versions=known.all)
+    more = beside or Beside(policies=(), tiers=(), written=frozenset(), subjects=frozenset())
+    together = [*map(spoken, policies), *more.policies]
+    evaluator = Evaluator(together, platform, as_enforced=True, tiers=more.tiers, versions=known.all)
     found: list[Diagnostic] = []
     for one in replay(edges, known.all, evaluator).edges:
-        found += _not_covered(one, known, within)
+        found += _not_covered(one, known, platform, beside)
     return _sorted(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What is there already and decides together with the files: policies and tiers. ``written`` are the sides that the
+    files govern, ``subjects`` the workloads that policies were asked for.
+    """
+
+    policies: tuple[ReadPolicy, ...]
+    tiers: tuple[Tier, ...]
+    written: frozenset[tuple[WorkloadRef, Direction]]
+    subjects: frozenset[WorkloadRef]
 
 
 class _Versions:
@@ -140,40 +153,15 @@ def _bind(
     """Return the policies with their cluster made explicit, and what reading and binding found."""
     clusters = sorted({intent.workload.cluster for intent in intents})
     found = list(read.diagnostics)
-    policies = []
-    for policy in read.policies:
-        if policy.dialect is not platform.dialect:
-            found.append(_error("wrong-dialect", policy.source, f"{policy.kind} is not of dialect {platform.dialect}"))
-            continue
-        cluster = _cluster_of(policy.source, clusters)
-        if cluster is None:
-            found.append(_error("cluster-unknown", policy.source, "the folder names none of the clusters"))
-            continue
-        policies.append(replace(policy, subject=_bound(policy.subject, cluster)))
+    fitting = [policy for policy in read.policies if policy.dialect is platform.dialect]
+    found += [
+        _error("wrong-dialect", policy.source, f"{policy.kind} is not of dialect {platform.dialect}")
+        for policy in read.policies
+        if policy.dialect is not platform.dialect
+    ]
+    policies, unknown = bind(fitting, clusters)
+    found += [_error("cluster-unknown", one.source, "the folder names none of the clusters") for one in unknown]
     return policies, found
-
-
-def _cluster_of(source: str, clusters: list[str]) -> str | None:
-    """Return the cluster that a file is for: the only one, or the one that its folder names.
-
-    Files lie at ``<dialect>/[<cluster>/]<namespace>/<file>``; a cluster name that is no folder name is changed and
-    ends with the first 8 hex digits of its BLAKE2b hash.
-    """
-    if len(clusters) <= 1:
-        return clusters[0] if clusters else ""
-    parts = source.rpartition(":")[0].split("/")
-    folder = parts[-3] if len(parts) > 2 else ""
-    for cluster in clusters:
-        digest = hashlib.blake2b(cluster.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
-        if folder in (cluster, digest) or folder.endswith(f"-{digest}"):
-            return cluster
-    return None
-
-
-def _bound(match: PodMatch, cluster: str) -> PodMatch:
-    """Return a match with its cluster made explicit."""
-    bound = in_cluster(match, cluster)
-    return bound if isinstance(bound, PodMatch) else match
 
 
 def _subject(intent: PolicyIntent) -> PodMatch:
@@ -230,7 +218,7 @@ def _kept(kept: Iterable[ReadPolicy], intents: tuple[PolicyIntent, ...]) -> dict
     found: dict[_Key, list[ReadPolicy]] = {}
     for policy in kept:
         for cluster in clusters:
-            found.setdefault((_bound(policy.subject, cluster), policy.direction), []).append(policy)
+            found.setdefault((bound(policy.subject, cluster), policy.direction), []).append(policy)
     return found
 
 
@@ -273,6 +261,18 @@ def _selected(subject: PodMatch, owners: list[PolicyIntent], known: _Versions) -
             yield _error("selects-other-workload", min(refs), f"the policy also selects {shown(other)}")
 
 
+def _cut_by_others(side: SideDecision, found: Replayed, endpoint: Endpoint, platform: Platform) -> Diagnostic:
+    """Return the finding of an edge that policies that are there would not surely let pass."""
+    return Diagnostic(
+        code="existing-cuts",
+        level=Level.WARNING,
+        subject=str(endpoint),
+        message=f"{platform.dialect}: {side.direction} of {shown(str(found.edge))}: policies that are there would cut "
+        f"it ({side.reason}), and no rule could be added",
+        hint="see what is said of this direction, or mend those policies by hand",
+    )
+
+
 def _crossing(policy: ReadPolicy, platform: Platform, known: _Versions) -> Iterator[Diagnostic]:
     """Warn of selectors without a cluster that a mesh of older Cilium releases reads as "any cluster"."""
     if platform.local_by_default:
@@ -293,9 +293,7 @@ def _crossing(policy: ReadPolicy, platform: Platform, known: _Versions) -> Itera
                 )
 
 
-def _not_covered(
-    found: Replayed, known: _Versions, within: frozenset[tuple[WorkloadRef, Direction]] | None
-) -> Iterator[Diagnostic]:
+def _not_covered(found: Replayed, known: _Versions, platform: Platform, beside: Beside | None) -> Iterator[Diagnostic]:
     """Yield why an edge is not surely allowed."""
     edge = found.edge
     missing = [end for end in (edge.client, edge.server) if end.workload is not None and not known.of(end.workload)]
@@ -308,14 +306,8 @@ def _not_covered(
     code = "learned-edge-cut" if found.fate is Fate.WOULD_DENY else "learned-edge-unknown"
     for side in found.sides:
         endpoint = edge.client if side.direction is Direction.EGRESS else edge.server
-        if within is not None and (endpoint.workload, side.direction) not in within:
-            yield Diagnostic(
-                code="existing-cuts",
-                level=Level.WARNING,
-                subject=str(endpoint),
-                message=f"{side.direction} of {shown(str(edge))}: policies that are there would cut it once they are "
-                f"enforced ({side.reason}), and no rule could be added",
-                hint="see what is said of this direction, or mend those policies by hand",
-            )
+        if beside is not None and (endpoint.workload, side.direction) not in beside.written:
+            if endpoint.workload in beside.subjects:
+                yield _cut_by_others(side, found, endpoint, platform)
             continue
         yield _error(code, endpoint, f"{side.direction} of {shown(str(edge))}: {side.reason}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from discovery.app.deployed import existing_texts, read_deployed
+from discovery.app.deployed import dialects_in, existing_texts, identity_of, read_deployed
 from discovery.app.proposal import Suggestion
 from discovery.model.intent import Dialect
-from tests.discovery.verify.asking import cnp, knp
+from discovery.verify.read import read_policies
+from tests.discovery.verify.asking import cnp, knp, np
 
 LIST = """apiVersion: v1
 kind: List
@@ -31,19 +32,42 @@ def test_loose_manifests_are_those_of_every_dialect(tmp_path: Path) -> None:
     found = read_deployed(tmp_path)
     assert set(found) == set(Dialect)
     one = found[Dialect.CALICO]
-    assert {key: manifest["metadata"]["name"] for key, manifest in one.manifests.items()} == {
-        "all.yaml:4": "a",
-        "all.yaml:8": "b",
-        "c.yaml:1": "c",
-    }
     assert {policy.source for policy in one.read.policies} == {"all.yaml:4", "all.yaml:8", "c.yaml:1"}
+    for policy in one.read.policies:
+        manifest = one.manifest_of(policy)
+        assert manifest is not None
+        assert manifest["metadata"]["name"] == policy.name
+    assert (one.unread_of("a"), one.unread_of("no-such-name")) == ("broken.yaml", None)
 
 
-def test_lists_in_lists_share_a_place_and_are_not_told_apart(tmp_path: Path) -> None:
-    """Of several manifests at one place none is taken for another."""
+def test_manifests_are_told_apart_by_name_wherever_they_stand(tmp_path: Path) -> None:
+    """Lists in lists and lists on one line share a place; of two of one name neither is taken."""
     inner = LIST.replace("\n", "\n    ").rstrip()
     (tmp_path / "all.yaml").write_text(f"kind: List\napiVersion: v1\nitems:\n  - {inner}\n")
-    assert read_deployed(tmp_path)[Dialect.KUBERNETES].manifests == {}
+    one = read_deployed(tmp_path)[Dialect.KUBERNETES]
+    assert {(one.manifest_of(policy) or {})["metadata"]["name"] for policy in one.read.policies} == {"a", "b"}
+    (tmp_path / "again.yaml").write_text(LIST)
+    again = read_deployed(tmp_path)[Dialect.KUBERNETES]
+    assert {again.manifest_of(policy) is None for policy in again.read.policies} == {True}
+
+
+def test_names_that_calico_stores_are_those_that_we_write() -> None:
+    """The stored form starts with the tier."""
+    allow = "{ingress: [{action: Allow}]}"
+    stored = np(allow, name="default.web").replace("projectcalico.org/v3", "crd.projectcalico.org/v1")
+    (one,) = read_policies({"p.yaml": stored}).policies
+    (other,) = read_policies({"p.yaml": np(allow, name="web", kind="StagedNetworkPolicy")}).policies
+    assert identity_of(one) == identity_of(other)
+
+
+def test_the_dialects_of_a_folder(tmp_path: Path) -> None:
+    """Those of its policies; all where none can be read."""
+    (tmp_path / "k.yaml").write_text(knp("{podSelector: {}}"))
+    assert dialects_in(tmp_path) == (Dialect.KUBERNETES,)
+    (tmp_path / "k.yaml").write_text(cnp("{endpointSelector: {}, ingress: [{}]}"))
+    assert dialects_in(tmp_path) == (Dialect.CILIUM,)
+    (tmp_path / "k.yaml").write_text("a: [")
+    assert dialects_in(tmp_path) == tuple(Dialect)
 
 
 def test_of_what_suggest_wrote_each_dialect_has_its_own(sample: Suggestion) -> None:

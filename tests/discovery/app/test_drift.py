@@ -33,14 +33,14 @@ def seen(client: str, first: int, last: int) -> Edge:
 
 
 def unused(
-    folder: Path, *edges: Edge, days: int = 7, declared: str | None = None
+    folder: Path, *edges: Edge, days: int = 7, declared: str | None = None, namespaces: tuple[str, ...] = ()
 ) -> list[tuple[str, int | None]] | None:
     """Return the rules that nobody used, with the day of their last use."""
     (folder / "k.yaml").write_text(POLICY)
     deployed = {Dialect.KUBERNETES: read_deployed(folder)[Dialect.KUBERNETES]}
     asked = replace(tcp(workload_peer(declared or "a"), 80), origin=Origin.MESH if declared else Origin.OBSERVED)
     intents = (intent("web", Direction.INGRESS, asked),)
-    found = unused_rules(deployed, PLATFORMS, intents, edges, VERSIONS, days)
+    found = unused_rules(deployed, PLATFORMS, intents, edges, VERSIONS, days, namespaces)
     if found is None:
         return None
     return [(one.place, one.last_used and (one.last_used - NOVEMBER) // DAY) for one in found]
@@ -113,3 +113,9 @@ def test_what_people_and_machines_read() -> None:
             "lastUsed": None,
         }
     ]
+
+
+def test_only_policies_of_the_namespaces_that_were_asked_for(tmp_path: Path) -> None:
+    """What was not asked for is not told."""
+    assert unused(tmp_path, seen("a", 0, 20), namespaces=("pay",)) == []
+    assert unused(tmp_path, seen("a", 0, 20), namespaces=("shop",)) is not None

@@ -87,6 +87,22 @@ def test_what_is_added_to_in_place_is_not_retired(source: str, tmp_path: Path) -
     assert sorted(tmp_path.rglob("*.yaml")) == before != []
 
 
+def test_the_output_may_not_be_inside_of_what_is_there(source: str, tmp_path: Path) -> None:
+    """The next run would take a proposal that nobody reviewed for a policy of the cluster."""
+    (tmp_path / "k.yaml").write_text(knp("{podSelector: {}}"))
+    arguments = ("suggest", source, "-o", str(tmp_path / "out"), "--allow-partial", "--existing", str(tmp_path))
+    requires(run(*arguments), 2, "inside", "beside it")
+
+
+def test_the_dialects_are_those_of_what_is_there(source: str, tmp_path: Path) -> None:
+    """Nobody wants policies of two other CNIs in a pull request; what is named counts."""
+    run("suggest", source, "-o", str(tmp_path / "a"), "--allow-partial", "--dialect", "cilium")
+    there = ("--existing", str(tmp_path / "a"), "--allow-partial")
+    assert run("suggest", source, "-o", str(tmp_path / "b"), *there, "--drift").exit_code == 0
+    run("suggest", source, "-o", str(tmp_path / "c"), *there, "--dialect", "calico")
+    assert [path.name for path in (tmp_path / "c").iterdir() if path.name in ("cilium", "calico")] == ["calico"]
+
+
 def test_enforcing_files_are_retired_only_when_asked(source: str, tmp_path: Path) -> None:
     """A stale file that enforces is removed with --prune alone."""
     arguments = ("suggest", source, "-o", str(tmp_path), "--allow-partial", "--mode", "enforce")
@@ -148,9 +164,12 @@ def test_bad_input_is_an_error_not_a_crash(tmp_path: Path, name: str) -> None:
 
 def test_hostile_existing_manifests_do_no_harm(source: str, tmp_path: Path) -> None:
     """Manifests of any shape under odd names are findings, not crashes, and drive no terminal."""
+    (tmp_path / "there").mkdir()
     for number, text in enumerate(("specs: 5", "a: &x [*x]", "spec: {ingress: 5}", "x: 2026-13-45", "\x1b[2J: 1")):
         head = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\n"
-        (tmp_path / f"\x1b[2J\u202e{number}.yaml").write_text(head + text)
-    result = run("suggest", source, "-o", str(tmp_path / "out"), "--allow-partial", "--existing", str(tmp_path))
+        (tmp_path / "there" / f"\x1b[2J\u202e{number}.yaml").write_text(head + text)
+    result = run(
+        "suggest", source, "-o", str(tmp_path / "out"), "--allow-partial", "--existing", str(tmp_path / "there")
+    )
     assert result.exit_code == 0, result.output
     assert "\x1b" not in result.output + (tmp_path / "out" / "summary.md").read_text()

@@ -24,7 +24,7 @@ from discovery.model.intent import Allow, Mode, Origin, PolicyIntent, WorkloadPe
 from discovery.model.ports import PortSet
 from discovery.model.workload import EndpointKind, Entity, Labels, Selector, WorkloadVersion
 from discovery.verify.read import read_policies
-from discovery.verify.readback import check, covers
+from discovery.verify.readback import Beside, check, covers
 from tests.discovery.verify.builders import (
     cidr_peer,
     codes,
@@ -567,5 +567,8 @@ def test_sides_that_were_not_written_are_not_the_fault_of_the_files() -> None:
     learned = [edge(workload_end("db"), workload_end("web"), 5432)]
     on = platform("kubernetes=1.31")
     assert codes(covers(learned, INTENTS, read, on, VERSIONS)) == ["learned-edge-cut"]
-    (told,) = covers(learned, INTENTS, read, on, VERSIONS, within=frozenset())
+    asked = frozenset(intent_.workload for intent_ in INTENTS)
+    beside = Beside(policies=(), tiers=(), written=frozenset(), subjects=asked)
+    (told,) = covers(learned, INTENTS, read, on, VERSIONS, beside)
     assert (told.code, told.level) == ("existing-cuts", Level.WARNING)
+    assert covers(learned, INTENTS, read, on, VERSIONS, replace(beside, subjects=frozenset())) == ()
