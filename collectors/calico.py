@@ -25,6 +25,7 @@ from collectors.felix_meaning import (
     hit_from_text,
     integer,
     microseconds,
+    pending_from_texts,
     port_number,
     protocol_name,
 )
@@ -43,6 +44,7 @@ class Policies(Struct, gc=False):
     """Policy traces; ``all_policies`` alone before enforced and pending ones were told apart."""
 
     enforced_policies: list[str] | None = None
+    pending_policies: list[str] | None = None
     all_policies: list[str] | None = None
 
 
@@ -133,6 +135,7 @@ class CalicoReader(FelixReader):
             service=_service(line),
             names=tuple(domain_names(line.dest_domains or ())),
             hits=_hits(line.policies),
+            pending=_pending(line.policies),
             traffic=Traffic(
                 packets_in=integer(line.packets_in, "packets_in"), packets_out=integer(line.packets_out, "packets_out"),
                 bytes_in=integer(line.bytes_in, "bytes_in"), bytes_out=integer(line.bytes_out, "bytes_out"),
@@ -175,11 +178,16 @@ def _service(line: Line) -> tuple[str | None, str, int | None] | None:
 
 
 def _hits(policies: Policies | None) -> tuple[Hit, ...]:
-    """Return the enforced policies; pending ones only say what would be."""
+    """Return the enforced policies."""
     if policies is None:
         return ()
     texts = policies.all_policies if policies.enforced_policies is None else policies.enforced_policies
     return tuple(hit for hit in map(hit_from_text, texts or ()) if hit is not None)
+
+
+def _pending(policies: Policies | None) -> tuple[Hit, ...]:
+    """Return the pending policies, in the order of evaluation: what would be with staged policies enforced."""
+    return () if policies is None else pending_from_texts(policies.pending_policies or ())
 
 
 def sniff(head: bytes) -> bool:

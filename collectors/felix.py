@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from collectors.base import RecordReader
-from collectors.felix_meaning import PORTED, End, Hit, Traffic, establishment, interpret
+from collectors.felix_meaning import PORTED, End, Hit, Traffic, establishment, interpret, pending_denials
 from discovery.flows.batch import Meaning, pack_row
 
 _VERDICTS = {"allow": "accepted", "deny": "denied"}
@@ -24,7 +24,8 @@ class Record:
     """One flow record with checked values. Times are microseconds since 1970 UTC.
 
     ``action`` is allow, deny or another word; ``reporter`` is src, dst, fwd or "". ``flows`` are connections that
-    were alive in the interval, ``started`` those that began in it. ``hits`` are enforced policies alone.
+    were alive in the interval, ``started`` those that began in it. ``hits`` are enforced policies alone;
+    ``pending`` is the trace as it would be with staged policies enforced, in the order of evaluation.
     """
 
     start: int
@@ -41,6 +42,7 @@ class Record:
     service: tuple[str | None, str, int | None] | None = None
     names: tuple[str, ...] = ()
     hits: tuple[Hit, ...] = ()
+    pending: tuple[Hit, ...] = ()
     traffic: Traffic = field(default_factory=Traffic)
     flows: int | None = None
     started: int | None = None
@@ -195,3 +197,6 @@ def _columns(record: Record) -> Iterator[tuple[str, Any]]:
         policies = list(dict.fromkeys(hit.policy for hit in record.hits if hit.action == action))
         if side is not None and policies:
             yield f"{side}_{done}_by", policies
+    pending = pending_denials(record.pending) if record.action == "allow" else []
+    if pending:
+        yield "pending_denied_by", pending

@@ -49,6 +49,10 @@ _SHORT_KINDS = {
 }  # fmt: skip
 _KUBERNETES = "knp.default."
 _PROFILE_TIER = "__PROFILE__"
+_HIDDEN = "*"
+_STAGED_MARK = "staged:"
+# The staged kinds whose names are not those of the enforced kinds behind "Staged".
+_STAGED = {"CalicoNetworkPolicy": "StagedNetworkPolicy", "NetworkPolicy": "StagedKubernetesNetworkPolicy"}
 
 
 class End(NamedTuple):
@@ -71,7 +75,7 @@ class End(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """One enforced policy and what it did; ``policy`` is kind/namespace/name, ``action`` allow, deny or pass."""
+    """One policy of a trace and what it did; ``policy`` is kind/namespace/name, ``action`` allow, deny or pass."""
 
     policy: str
     action: str
@@ -241,9 +245,34 @@ def policy_hit(kind: str, namespace: str, name: str, action: str) -> Hit | None:
 
     Staged policies enforce nothing, and a profile decides exactly where no policy applies.
     """
-    if kind.startswith("Staged") or kind == "Profile" or "staged:" in name:
+    if kind.startswith("Staged") or kind == "Profile" or _STAGED_MARK in name:
         return None
+    return pending_hit(kind, namespace, name, action)
+
+
+def pending_hit(kind: str, namespace: str, name: str, action: str) -> Hit:
+    """Return the hit of a policy in a pending trace, of any kind: what a staged policy passes on, the others decide."""
     return Hit(f"{kind}/{namespace}/{name}"[:MAX_TEXT], action.lower())
+
+
+def pending_denials(hits: Iterable[Hit]) -> list[str]:
+    """Return the policies that deny in the pending trace of an allowed flow, in the order of evaluation.
+
+    There are none unless its last decision is a denial: else the flow would have been allowed as well.
+    """
+    decisions = [hit for hit in hits if hit.action in {"allow", "deny"}]
+    if not decisions or decisions[-1].action != "deny":
+        return []
+    return list(dict.fromkeys(hit.policy for hit in decisions if hit.action == "deny"))
+
+
+def place(index: int | str | None) -> int:
+    """Return the place of a policy in its trace; 0 where protobuf-JSON leaves it out and for what is no place.
+
+    Felix holds a trace as a set and writes it in any order (``felix/collector/flowlog``), so only this tells the last.
+    """
+    text = str(index)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def hit_from_text(text: str) -> Hit | None:
@@ -253,17 +282,41 @@ def hit_from_text(text: str) -> Hit | None:
     the record itself says what happened, so an unknown trace is no reason to lose it.
     """
     parts = text.split("|")
-    if len(parts) not in (4, 5) or parts[1] == _PROFILE_TIER or parts[2] == "*":
+    if len(parts) not in (4, 5) or parts[1] == _PROFILE_TIER or parts[2] == _HIDDEN:
         return None
-    short, colon, rest = parts[2].partition(":")
+    return policy_hit(*_policy(parts[2]), parts[3])
+
+
+def pending_from_texts(texts: Iterable[str]) -> tuple[Hit, ...]:
+    """Return the hits of a pending trace in the order of evaluation, from texts as :func:`hit_from_text` takes them.
+
+    A policy that access control hides is the empty text: it has no name and decides all the same.
+    """
+    found = []
+    for text in sorted(texts, key=lambda text: place(text.partition("|")[0])):
+        parts = text.split("|")
+        if len(parts) not in (4, 5):
+            continue
+        kind, namespace, name = _policy(parts[2])
+        kind = "Profile" if parts[1] == _PROFILE_TIER else kind
+        hidden = parts[2] == _HIDDEN
+        found.append(Hit("", parts[3].lower()) if hidden else pending_hit(kind, namespace, name, parts[3]))
+    return tuple(found)
+
+
+def _policy(text: str) -> tuple[str, str, str]:
+    """Return kind, namespace and name of a policy in either form of its name; "staged:" becomes part of the kind."""
+    staged = _STAGED_MARK in text
+    text = text.replace(_STAGED_MARK, "", 1)
+    short, colon, rest = text.partition(":")
     kind = _SHORT_KINDS.get(short) if colon else None
-    before, slash, after = (parts[2] if kind is None else rest).partition("/")
+    before, slash, after = (text if kind is None else rest).partition("/")
     namespace, name = (before, after) if slash else ("", before)
     if kind is None:
         kind = "CalicoNetworkPolicy" if namespace else "GlobalNetworkPolicy"
         if name.startswith(_KUBERNETES):
             kind, name = "NetworkPolicy", name.removeprefix(_KUBERNETES)
-    return policy_hit(kind, namespace, name, parts[3])
+    return _STAGED.get(kind, f"Staged{kind.removeprefix('Staged')}") if staged else kind, namespace, name
 
 
 # More bytes than any reset has: IPv6 and TCP headers without options, behind Ethernet and a VLAN tag (the eBPF

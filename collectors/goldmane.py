@@ -21,6 +21,8 @@ from collectors.felix_meaning import (
     given,
     integer,
     microseconds,
+    pending_hit,
+    place,
     policy_hit,
     port_number,
     protocol_name,
@@ -128,6 +130,7 @@ def _record(flow: Counted, key: FlowKey) -> Record:
         port=port_number(key.dest_port, "dest_port"),
         service=_service(key.dest_service_namespace, key.dest_service_name, key.dest_service_port),
         hits=_hits(key.policies),
+        pending=_pending(key.policies),
         traffic=Traffic(
             packets_in=integer(flow.packets_in, "packets_in"), packets_out=integer(flow.packets_out, "packets_out"),
             bytes_in=integer(flow.bytes_in, "bytes_in"), bytes_out=integer(flow.bytes_out, "bytes_out"),
@@ -179,14 +182,22 @@ def _hits(trace: PolicyTrace | None) -> tuple[Hit, ...]:
     if trace is None:
         return ()
     hits = trace.enforced_policies if trace.enforced_policies is not None else trace.enforced
-    return tuple(hit for hit in map(_hit, hits or ()) if hit is not None)
+    return tuple(found for found in (policy_hit(*_named(hit)) for hit in hits or ()) if found is not None)
 
 
-def _hit(hit: PolicyHit) -> Hit | None:
-    """Return one hit. The end of a tier counts for the policy that made it apply."""
+def _pending(trace: PolicyTrace | None) -> tuple[Hit, ...]:
+    """Return the pending policies of a trace, in the order of evaluation."""
+    if trace is None:
+        return ()
+    hits = trace.pending_policies if trace.pending_policies is not None else trace.pending
+    return tuple(pending_hit(*_named(hit)) for hit in sorted(hits or (), key=lambda hit: place(hit.policy_index)))
+
+
+def _named(hit: PolicyHit) -> tuple[str, str, str, str]:
+    """Return kind, namespace, name and action. The end of a tier counts for the policy that made it apply."""
     named = hit.trigger if _enum(hit.kind, _KINDS) == "EndOfTier" and hit.trigger is not None else hit
     name = (hit.tier if named is hit and not hit.name else named.name) or ""
-    return policy_hit(_enum(named.kind, _KINDS), given(named.namespace) or "", name, _enum(hit.action, _ACTIONS))
+    return _enum(named.kind, _KINDS), given(named.namespace) or "", name, _enum(hit.action, _ACTIONS)
 
 
 def sniff(head: bytes) -> bool:

@@ -14,21 +14,27 @@ EnumText = str | int | None
 
 
 class PolicyHit(Struct, gc=False):
-    """One step of a policy trace; ``trigger`` is the policy that made the end of a tier apply."""
+    """One step of a policy trace; ``trigger`` is the policy that made the end of a tier apply.
+
+    ``policy_index`` is the place in the order of evaluation, which the order of a list is not.
+    """
 
     kind: EnumText = None
     namespace: str | None = None
     name: str | None = None
     tier: str | None = None
     action: EnumText = None
+    policy_index: Number = None
     trigger: PolicyHit | None = None
 
 
 class PolicyTrace(Struct, gc=False):
-    """The enforced trace, as Goldmane and as Whisker name it. Pending traces are never read."""
+    """The enforced and the pending trace, as Goldmane and as Whisker name them."""
 
     enforced_policies: list[PolicyHit] | None = None
     enforced: list[PolicyHit] | None = None
+    pending_policies: list[PolicyHit] | None = None
+    pending: list[PolicyHit] | None = None
 
 
 class FlowKey(Struct, gc=False):

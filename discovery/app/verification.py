@@ -22,6 +22,7 @@ class Code(StrEnum):
     UNDECIDED = "would-deny-undecided"
     UNKNOWN = "verdict-unknown"
     AUDITED = "audited-today"
+    PENDING = "pending-deny"
     OPENS = "allows-what-was-denied"
     BROAD = "broad-rule"
     UNUSED = "unused-rule"
@@ -34,6 +35,7 @@ LEVELS = {
     Code.UNDECIDED: Level.ERROR,
     Code.UNKNOWN: Level.ERROR,
     Code.AUDITED: Level.WARNING,
+    Code.PENDING: Level.WARNING,
     Code.OPENS: Level.WARNING,
     Code.BROAD: Level.INFO,
     Code.UNUSED: Level.INFO,
@@ -43,6 +45,7 @@ EXPLANATIONS = {
     Code.UNDECIDED: "accepted traffic that nobody could decide about (direction or peer unknown) and that would be cut",
     Code.UNKNOWN: "accepted traffic of which it is not known what these policies would do",
     Code.AUDITED: "traffic that today's policy would deny (AUDIT verdicts) and that these policies would deny, too",
+    Code.PENDING: "accepted traffic that staged policies of the cluster would deny (pending verdicts of Calico)",
     Code.OPENS: "traffic that a policy denied in the window and that these policies would allow",
     Code.BROAD: "rules that allow more than the recorded traffic used",
     Code.UNUSED: "rules that no recorded traffic used",

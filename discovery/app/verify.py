@@ -255,6 +255,7 @@ def report_on(
     for one, found in zip(judgement.tried, replayed.edges, strict=True):
         fates[_fate(one.judged, found)] += 1
         findings += _of_edge(one.judged, found, peers)
+        findings += _pending(one.edge)
     wide = breadths(read.policies, replayed.uses, versions, peers)
     findings += [finding for breadth in wide for finding in _of_rule(breadth)]
     for found in replay(judgement.denied, versions, evaluator, recorded).edges:
@@ -333,6 +334,23 @@ def _told(side: SideDecision, found: Replayed, peers: PeerMatcher) -> tuple[str,
     if near is None:
         return f"isolated{by}{more}, and no rule names this peer or this port", source
     return f"isolated{by}{more}; nearest rule {near.rule.place}: {near.lacks}", near.policy.source
+
+
+def _pending(edge: Edge) -> Iterator[Finding]:
+    """Yield the finding of an edge that staged policies of the cluster would deny, as the cluster itself told."""
+    if edge.pending_denied_by:
+        yield Finding(
+            code=Code.PENDING, subject=str(edge.server), direction=None, traffic=str(edge),
+            message=f"the cluster's own verdict: {', '.join(map(_policy, edge.pending_denied_by))} would deny it",
+            records=edge.evidence.flow_records,
+        )  # fmt: skip
+
+
+def _policy(told: str) -> str:
+    """Return the name of a policy that a flow told as kind/namespace/name, for people and harmless."""
+    kind, _, rest = told.partition("/")
+    namespace, _, name = rest.partition("/")
+    return ascii(f"{kind} {namespace or '(cluster)'}/{name}")[1:-1] if told else "a policy without a name"
 
 
 def _opened(found: Replayed) -> Iterator[Finding]:

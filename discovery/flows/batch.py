@@ -80,7 +80,8 @@ SPARSE_COLUMNS = (
     "end_time", "client_names", "server_names", "service_address", "service_port", "service_namespace", "service_name",
     "l7_protocol", "l7_type", "http_method", "http_host", "http_path", "http_status", "dns_query", "dns_rcode",
     "dns_answers", "kafka_topic", "egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by",
-    "tunnel_protocol", "proxy_port", "connections", "packets_sent", "packets_received", "bytes_sent", "bytes_received",
+    "pending_denied_by", "tunnel_protocol", "proxy_port", "connections", "packets_sent", "packets_received",
+    "bytes_sent", "bytes_received",
 )  # fmt: skip
 
 

@@ -67,6 +67,7 @@ def _edge(row: Mapping[str, Any], workloads: Mapping[str, Endpoint]) -> Edge:
         l7=tuple(row["l7"]),
         service_names=tuple(row["service_names"]),
         drop_reasons=tuple(row["drop_reasons"]),
+        pending_denied_by=tuple(row["pending_denied_by"]),
         collapsed_ports=row["collapsed_ports"],
         denied_records=row["denied_records"],
         contested=row["contested"],

@@ -14,7 +14,7 @@ CREATE OR REPLACE TEMP TABLE cells AS
 SELECT
     cluster, client_kind, client_identity, server_kind, server_identity,
     protocol, server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point,
-    node, source, l7_protocol, drop_reason, date,
+    node, source, l7_protocol, drop_reason, pending_denied_by, date,
     CAST(sum(flow_records) AS BIGINT) AS flow_records,
     CAST(sum(connections) AS BIGINT) AS connections,
     CAST(sum(bytes_sent) AS BIGINT) AS bytes_sent,
@@ -27,7 +27,7 @@ WHERE {where}
 GROUP BY
     cluster, client_kind, client_identity, server_kind, server_identity, protocol,
     server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point, node, source,
-    l7_protocol, drop_reason, date
+    l7_protocol, drop_reason, pending_denied_by, date
 
 -- name: points
 -- Where a source shows replies at all: only there may silence count as "unanswered". An export filter may keep the
@@ -389,7 +389,8 @@ JOIN {end}_levels l ON l.edge = p.edge
 GROUP BY p.edge
 
 -- name: words
--- DNS names and services of each edge; rows without them are not even decoded.
+-- DNS names, services and pending denials of each edge; rows without names or services are not even decoded, and the
+-- pending denials are on the cells already.
 CREATE OR REPLACE TEMP TABLE words AS
 SELECT e.edge, w.kind, w.word
 FROM (
@@ -405,6 +406,10 @@ FROM (
     SELECT DISTINCT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
         f.server_port, f.icmp_type, f.direction_evidence <> 'none', 'name', unnest(f.client_names)
     FROM {flows} f WHERE {where} AND f.client_names IS NOT NULL AND f.verdict IN ('accepted', 'audit')
+    UNION ALL
+    SELECT DISTINCT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
+        f.server_port, f.icmp_type, f.direction_evidence <> 'none', 'pending', unnest(f.pending_denied_by)
+    FROM cells f WHERE f.pending_denied_by IS NOT NULL AND f.verdict = 'accepted'
 ) w
 LEFT JOIN workload_of cw ON cw.identity = w.client_identity
 LEFT JOIN workload_of sw ON sw.identity = w.server_identity
@@ -418,7 +423,8 @@ GROUP BY e.edge, w.kind, w.word
 CREATE OR REPLACE TEMP TABLE vocabulary AS
 SELECT edge,
     list_sort(array_agg(word) FILTER (WHERE kind = 'name')) AS names,
-    list_sort(array_agg(word) FILTER (WHERE kind = 'service')) AS services
+    list_sort(array_agg(word) FILTER (WHERE kind = 'service')) AS services,
+    list_sort(array_agg(word) FILTER (WHERE kind = 'pending')) AS pending
 FROM (SELECT edge, kind, word, row_number() OVER (PARTITION BY edge, kind ORDER BY word) AS position FROM words)
 WHERE position <= {max_words}
 GROUP BY edge
@@ -436,7 +442,7 @@ SELECT
     coalesce(cl.addresses, []) AS client_addresses, coalesce(sl.addresses, []) AS server_addresses,
     coalesce(cl.distinct_addresses, 0) AS client_distinct, coalesce(sl.distinct_addresses, 0) AS server_distinct,
     coalesce(v.names, []) AS names, coalesce(m.l7, []) AS l7, coalesce(v.services, []) AS service_names,
-    coalesce(m.drop_reasons, []) AS drop_reasons, s.collapsed_ports
+    coalesce(m.drop_reasons, []) AS drop_reasons, coalesce(v.pending, []) AS pending_denied_by, s.collapsed_ports
 FROM shown s
 JOIN members m ON m.edge = s.edge
 LEFT JOIN client_pods cp ON cp.edge = s.edge
@@ -456,7 +462,8 @@ SELECT e.* REPLACE (
     CASE WHEN f.standing IN ('denied', 'fault') THEN 'unknown' ELSE f.standing END AS establishment,
     false AS contested, f.addresses AS {end}_addresses, f.total AS {end}_distinct, f.total AS flow_records,
     0 AS denied_records, CAST(NULL AS BIGINT) AS connections, CAST(NULL AS BIGINT) AS bytes_sent,
-    CAST(NULL AS BIGINT) AS bytes_received, CAST([] AS VARCHAR[]) AS names
+    CAST(NULL AS BIGINT) AS bytes_received, CAST([] AS VARCHAR[]) AS names,
+    CAST([] AS VARCHAR[]) AS pending_denied_by
 )
 FROM edges e
 JOIN (

@@ -128,6 +128,12 @@ FLOWS = pa.schema(
         ),
         _column("egress_denied_by", TEXTS, "policies that denied the egress, as kind/namespace/name"),
         _column("ingress_denied_by", TEXTS, "policies that denied the ingress, as kind/namespace/name"),
+        _column(
+            "pending_denied_by",
+            TEXTS,
+            "staged policies that would have denied the flow that was allowed (Calico's pending verdicts), "
+            "as kind/namespace/name; empty text for one without a name",
+        ),
         _column("tunnel_protocol", TEXT, "encapsulation of the packet, when reported"),
         _column("proxy_port", pa.int32(), "port of the proxy that the packet was redirected to"),
         _column(
@@ -304,6 +310,13 @@ EDGES = pa.schema(
             nullable=False,
         ),
         _column("drop_reasons", TEXTS, "drop reasons of denied and fault edges, sorted", nullable=False),
+        _column(
+            "pending_denied_by",
+            TEXTS,
+            "staged policies that would have denied accepted records (Calico's pending verdicts), "
+            "kind/namespace/name, sorted, at most 64",
+            nullable=False,
+        ),
         _column("collapsed_ports", pa.int64(), "distinct ports folded into a collapsed edge, else 0", nullable=False),
     ]
 )

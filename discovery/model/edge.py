@@ -119,8 +119,10 @@ class Edge:
     ``port`` is the server's port after translation, None for ICMP and for collapsed edges (``collapsed_ports``
     then counts the distinct ports). ``icmp_type`` is set for ICMP alone. ``protocol`` is None for one that no
     policy can name. ``service_names`` are the services (``namespace/name``) that clients addressed before
-    translation. ``denied_records`` counts records of the same edge that a policy denied; ``contested`` says that
-    one enforcement point accepted and another denied connections of the edge. ``application_port`` is the server's port
+    translation. ``pending_denied_by`` are the staged policies (``kind/namespace/name``) that would have denied accepted
+    records by the cluster's own verdict, sorted, at most 64. ``denied_records`` counts records of the same edge that a
+    policy denied; ``contested`` says that one enforcement point accepted and another denied connections of the edge.
+    ``application_port`` is the server's port
     inside of a mesh's tunnel, of which ``port`` is the outer one.
     """
 
@@ -136,6 +138,7 @@ class Edge:
     l7: tuple[str, ...] = ()
     service_names: tuple[str, ...] = ()
     drop_reasons: tuple[str, ...] = ()
+    pending_denied_by: tuple[str, ...] = ()
     collapsed_ports: int = 0
     denied_records: int = 0
     contested: bool = False

@@ -87,6 +87,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "service_name": "cart",
         "service_port": 80,
         "egress_allowed_by": ["CalicoNetworkPolicy/shop/default.web"],
+        "pending_denied_by": ["StagedNetworkPolicy/shop/default.next"],
         "flow_records": 3,
         "connections": 2,
         "packets_sent": 16,
@@ -141,11 +142,38 @@ def test_destination_record_counts_from_the_other_side() -> None:
         service_port=None,
         egress_allowed_by=None,
         ingress_denied_by=["NetworkPolicy/shop/guard"],
+        pending_denied_by=None,
         packets_sent=4,
         packets_received=0,
         bytes_sent=240,
         bytes_received=0,
     )
+
+
+@pytest.mark.parametrize(
+    ("pending", "expected"),
+    [
+        (None, None),
+        ([], None),
+        (["0|default|shop/default.web|allow|0"], None),
+        (["0|__PROFILE__|__PROFILE__.kns.shop|allow|0"], None),
+        (["1|default|snp:shop/next|deny|-1", "0|security|gnp:base|pass|0"], ["StagedNetworkPolicy/shop/next"]),
+        (["1|default|shop/default.web|allow|0", "0|security|security.staged:base|deny|0"], None),
+        (["0|*|*|deny|*"], [""]),
+        (["nonsense"], None),
+    ],
+)
+def test_pending_verdicts(pending: list[str] | None, expected: list[str] | None) -> None:
+    """The last decision by index counts, whatever the order of the list, and the flow stays accepted."""
+    enforced = ["0|security|security.base|pass|1", "1|default|shop/default.web|allow|0"]
+    found = one(line(policies={"enforced_policies": enforced, "pending_policies": pending}))
+    assert found == row(pending_denied_by=expected)
+
+
+def test_pending_verdicts_of_denied_flows_say_nothing_new() -> None:
+    """What was denied anyway has no pending denial; records without policies have none either."""
+    assert "pending_denied_by" not in one(line(action="deny"))
+    assert "pending_denied_by" not in one(line(policies=None))
 
 
 def test_workloads_are_named_by_prefix_and_labels() -> None:

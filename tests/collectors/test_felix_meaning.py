@@ -17,6 +17,9 @@ from collectors.felix_meaning import (
     integer,
     interpret,
     microseconds,
+    pending_denials,
+    pending_from_texts,
+    place,
     pod_labels,
     protocol_name,
     workload_name,
@@ -116,6 +119,85 @@ def test_any_policy_string_is_read(text: str) -> None:
     """Whatever the trace, reading it raises nothing and yields no staged policy."""
     found = hit_from_text(text)
     assert found is None or "staged:" not in found.policy
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0|default|shop/default.staged:web|deny|-1", Hit("StagedNetworkPolicy/shop/default.web", "deny")),
+        ("0|default|shop/staged:knp.default.web|deny|0", Hit("StagedKubernetesNetworkPolicy/shop/web", "deny")),
+        ("0|default|shop/knp.default.staged:web|deny|0", Hit("StagedKubernetesNetworkPolicy/shop/web", "deny")),
+        ("0|default|default.staged:all|Deny|-1", Hit("StagedGlobalNetworkPolicy//default.all", "deny")),
+        ("0|default|snp:shop/web|allow|0", Hit("StagedNetworkPolicy/shop/web", "allow")),
+        ("0|default|snp:shop/staged:web|allow|0", Hit("StagedNetworkPolicy/shop/web", "allow")),
+        ("0|default|sgnp:web|pass", Hit("StagedGlobalNetworkPolicy//web", "pass")),
+        ("0|default|sknp:shop/web|allow|0", Hit("StagedKubernetesNetworkPolicy/shop/web", "allow")),
+        ("0|default|np:shop/staged:web|deny|-1", Hit("StagedNetworkPolicy/shop/web", "deny")),
+        ("0|default|knp:shop/web|deny|-1", Hit("NetworkPolicy/shop/web", "deny")),
+        ("1|__PROFILE__|__PROFILE__.kns.shop|allow|0", Hit("Profile//__PROFILE__.kns.shop", "allow")),
+        ("1|__PROFILE__|pro:kns.shop|allow|0", Hit("Profile//kns.shop", "allow")),
+        ("0|*|*|deny|*", Hit("", "deny")),
+        ("nonsense", None),
+        ("", None),
+    ],
+)
+def test_pending_policy_strings(text: str, expected: Hit | None) -> None:
+    """Every kind counts in a pending trace; a hidden policy has no name, an unknown form is left out."""
+    assert pending_from_texts([text]) == (() if expected is None else (expected,))
+
+
+def test_pending_policies_are_read_in_their_order() -> None:
+    """By their index, as a number; what has none comes first, and equal ones keep their order."""
+    texts = ["10|t|c|deny|0", "9|t|b|pass|0", "x|t|a|pass|0", "9|t|d|pass|0"]
+    assert [hit.policy for hit in pending_from_texts(texts)] == [f"GlobalNetworkPolicy//{name}" for name in "abdc"]
+
+
+@given(st.lists(st.text(alphabet="|/:.*-np0stagedk", max_size=40), max_size=3))
+def test_any_pending_policy_strings_are_read(texts: list[str]) -> None:
+    """Whatever the trace, reading it raises nothing."""
+    assert len(pending_from_texts(texts)) <= len(texts)
+
+
+ALLOW, DENY, PASS = Hit("a", "allow"), Hit("d", "deny"), Hit("p", "pass")
+
+
+@pytest.mark.parametrize(
+    ("hits", "expected"),
+    [
+        ((), []),
+        ((PASS,), []),
+        ((ALLOW,), []),
+        ((DENY,), ["d"]),
+        ((DENY, ALLOW), []),
+        ((ALLOW, DENY), ["d"]),
+        ((DENY, PASS), ["d"]),
+        ((DENY, Hit("e", "deny"), DENY), ["d", "e"]),
+        ((DENY, Hit("l", "log")), ["d"]),
+    ],
+)
+def test_pending_denials(hits: tuple[Hit, ...], expected: list[str]) -> None:
+    """The last decision counts; all that deny are named once, if it is a denial."""
+    assert pending_denials(hits) == expected
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        (None, 0),
+        (0, 0),
+        (7, 7),
+        ("7", 7),
+        (-1, 0),
+        ("-1", 0),
+        ("", 0),
+        ("\u0663", 0),
+        ("9" * 9, 999_999_999),
+        ("9" * 10, 0),
+    ],
+)
+def test_places_in_a_trace(index: int | str | None, expected: int) -> None:
+    """A number in either form; what is none, or absurd, is the first place and no error."""
+    assert place(index) == expected
 
 
 BIG = Traffic(packets_in=10, packets_out=12, bytes_in=5000, bytes_out=700)

@@ -183,6 +183,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "service_name": "cart",
         "service_port": 80,
         "egress_allowed_by": ["CalicoNetworkPolicy/shop/web"],
+        "pending_denied_by": ["StagedNetworkPolicy/shop/next"],
         "flow_records": 3,
         "connections": 2,
         "packets_sent": 16,
@@ -196,7 +197,10 @@ def row(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in expected.items() if value is not None}
 
 
-PLAIN = row(service_namespace=None, service_name=None, service_port=None, flow_records=1, connections=None)
+PLAIN = row(
+    service_namespace=None, service_name=None, service_port=None, flow_records=1, connections=None,
+    pending_denied_by=None,
+)  # fmt: skip
 
 
 def rows(*records: Any) -> list[dict[str, Any]]:
@@ -216,7 +220,7 @@ def test_whisker_flow() -> None:
     service = {"name": "cart", "namespace": "shop", "port": 80, "port_name": ""}
     assert rows(whisker()) == [PLAIN]
     typed = whisker(source_type="WorkloadEndpoint", dest_type="WorkloadEndpoint", service=service)
-    assert rows(typed) == [row(flow_records=1, connections=None)]
+    assert rows(typed) == [row(flow_records=1, connections=None, pending_denied_by=None)]
     assert rows(whisker(source_labels=["app=frontend"])) == [PLAIN]
 
 
@@ -255,12 +259,76 @@ def test_destination_report() -> None:
             establishment=None,
             egress_allowed_by=None,
             ingress_denied_by=["NetworkPolicy/shop/guard", "EndOfTier//adminnetworkpolicy"],
+            pending_denied_by=None,
             packets_sent=20,
             packets_received=16,
             bytes_sent=9000,
             bytes_received=1500,
         )
     ]
+
+
+STAGED_DENY = {"kind": "StagedNetworkPolicy", "namespace": "shop", "name": "next", "action": "Deny"}
+GLOBAL_DENY = {"kind": "StagedGlobalNetworkPolicy", "name": "baseline", "action": "Deny"}
+LET_PASS = {"kind": "CalicoNetworkPolicy", "namespace": "shop", "name": "web", "action": "Allow"}
+PASSED_ON = {"kind": "StagedNetworkPolicy", "namespace": "shop", "name": "first", "action": "Pass"}
+END_OF_TIER = {
+    "kind": "EndOfTier",
+    "tier": "default",
+    "action": "Deny",
+    "rule_index": -1,
+    "trigger": {"kind": "StagedKubernetesNetworkPolicy", "namespace": "shop", "name": "guard", "tier": "default"},
+}
+
+
+@pytest.mark.parametrize(
+    ("pending", "expected"),
+    [
+        (None, None),
+        ([], None),
+        ([LET_PASS], None),
+        ([STAGED_DENY], ["StagedNetworkPolicy/shop/next"]),
+        ([END_OF_TIER], ["StagedKubernetesNetworkPolicy/shop/guard"]),
+        ([STAGED_DENY, LET_PASS], None),
+        ([LET_PASS, STAGED_DENY], ["StagedNetworkPolicy/shop/next"]),
+        ([STAGED_DENY, PASSED_ON], ["StagedNetworkPolicy/shop/next"]),
+        ([PASSED_ON, {"kind": "Profile", "name": "kns.shop", "action": "Allow"}], None),
+        ([PASSED_ON, LET_PASS | {"action": "Deny"}], ["CalicoNetworkPolicy/shop/web"]),
+        ([PASSED_ON], None),
+        (
+            [GLOBAL_DENY, STAGED_DENY, GLOBAL_DENY],
+            ["StagedGlobalNetworkPolicy//baseline", "StagedNetworkPolicy/shop/next"],
+        ),
+        ([STAGED_DENY | {"policy_index": 1}, LET_PASS], ["StagedNetworkPolicy/shop/next"]),
+        ([LET_PASS | {"policy_index": "2"}, STAGED_DENY | {"policy_index": "1"}], None),
+        ([STAGED_DENY | {"policy_index": "x"}, LET_PASS | {"policy_index": -1}], None),
+        (
+            [{"kind": 5, "namespace": "shop", "name": "numbers", "action": 2}],
+            ["StagedKubernetesNetworkPolicy/shop/numbers"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["pendingPolicies", "pending_policies", "pending"])
+def test_pending_verdicts(name: str, pending: list[dict[str, Any]] | None, expected: list[str] | None) -> None:
+    """The last decision in the order of evaluation counts, in every spelling; the flow stays accepted."""
+    policies = {"enforced_policies": [LET_PASS], name: pending}
+    assert rows(camel(policies=policies)) == [row(pending_denied_by=expected)]
+    flat = {"enforced": [LET_PASS], name: pending}
+    assert rows(whisker(policies=flat)) == [PLAIN | ({"pending_denied_by": expected} if expected else {})]
+
+
+@pytest.mark.parametrize("action", ["Deny", "Pass", "ActionUnspecified"])
+def test_pending_verdicts_of_flows_that_were_not_allowed(action: str) -> None:
+    """What was denied anyway, or of which nobody knows, has no pending denial."""
+    (found,) = rows(camel(action=action))
+    assert "pending_denied_by" not in found
+
+
+def test_enforced_denials_are_no_pending_ones() -> None:
+    """A deny of the enforced trace alone says nothing of staged policies."""
+    (found,) = rows(camel(action="Deny", policies={"enforcedPolicies": [LET_PASS | {"action": "Deny"}]}))
+    assert found["egress_denied_by"] == ["CalicoNetworkPolicy/shop/web"]
+    assert "pending_denied_by" not in found
 
 
 def test_staged_and_profile_hits_never_count() -> None:
@@ -270,7 +338,7 @@ def test_staged_and_profile_hits_never_count() -> None:
         {"kind": 5, "name": "y", "action": "Allow"},
         {"kind": "Profile", "name": "kns.shop", "action": "Allow"},
     ]
-    assert rows(camel(policies={"enforcedPolicies": hits})) == [row(egress_allowed_by=None)]
+    assert rows(camel(policies={"enforcedPolicies": hits})) == [row(egress_allowed_by=None, pending_denied_by=None)]
 
 
 @pytest.mark.parametrize(
@@ -318,6 +386,7 @@ def test_left_out_zeros() -> None:
             reporter=None,
             establishment=None,
             egress_allowed_by=None,
+            pending_denied_by=None,
             packets_sent=None,
             packets_received=None,
             bytes_sent=None,
@@ -344,6 +413,7 @@ BAD: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "port": (camel(destPort="65536"), "dest_port is out of range"),
     "port that is none": (camel(destPort="http"), "dest_port 'http' is not a whole number"),
     "count": (whisker(bytes_in="9" * 20), "is not a whole number"),
+    "pending trace": (whisker(policies={"pending": 5}), "Expected `array | null`, got `int`"),
     "label": (whisker(dest_labels="app=a | x"), "label 'x' is not of the form key=value"),
 }
 
@@ -375,7 +445,9 @@ JSON = st.recursive(
     | st.sampled_from(["Src", "*", "a=b", "Deny"]),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["enforced", "kind", "trigger", "name"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["enforced", "pending", "kind", "trigger", "name", "policy_index"]), inner, max_size=3
+        )
     ),
     max_leaves=5,
 )

@@ -11,4 +11,6 @@ def test_spellings_are_those_of_protobuf_json() -> None:
     assert SPELLINGS["sourceName"] == "source_name"
     assert SPELLINGS["numConnectionsStarted"] == "num_connections_started"
     assert SPELLINGS["enforcedPolicies"] == "enforced_policies"
+    assert SPELLINGS["pendingPolicies"] == "pending_policies"
+    assert SPELLINGS["policyIndex"] == "policy_index"
     assert not set(SPELLINGS) & set(SPELLINGS.values())

@@ -11,6 +11,7 @@ from discovery import suggest
 from discovery.app.options import SuggestOptions
 from discovery.app.proposal import Suggestion
 from discovery.model.errors import IncompleteInputError, InputError
+from tests.collectors.test_goldmane import STAGED_DENY, whisker
 from tests.estate import API, WEB, connection, dropped, lookups, text_of
 
 
@@ -98,3 +99,15 @@ def test_the_lake_of_a_run_is_gone_after_it(repo: Path, tmp_path: Path, monkeypa
     with pytest.raises(InputError):
         suggest(tmp_path / "missing.jsonl", tmp_path / "out", SuggestOptions(workers=0))
     assert list(scratch.iterdir()) == []
+
+
+def test_pending_verdicts_change_nothing_that_is_learned(tmp_path: Path) -> None:
+    """What staged policies of the cluster would deny was accepted, so it is learned, to the same bytes."""
+    made = []
+    for name, pending in (("without", []), ("with", [STAGED_DENY])):
+        (tmp_path / name).mkdir()
+        source = tmp_path / name / "flows.jsonl"
+        source.write_text(json.dumps(whisker(policies={"enforced": [], "pending": pending})) + "\n")
+        made.append(tree(suggest(source, tmp_path / name / "out", SuggestOptions(workers=0)).folder))
+    assert any(name.startswith("calico/shop/") and b"7070" in content for name, content in made[0].items())
+    assert made[0] == made[1]

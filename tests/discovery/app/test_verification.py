@@ -39,7 +39,7 @@ def verification(
     ("found", "codes"),
     [
         (verification(), ()),
-        (verification(Code.UNUSED, Code.BROAD, Code.AUDITED, Code.OPENS), ()),
+        (verification(Code.UNUSED, Code.BROAD, Code.AUDITED, Code.PENDING, Code.OPENS), ()),
         (verification(Code.WOULD_DENY), (3,)),
         (verification(Code.UNDECIDED), (3,)),
         (verification(Code.UNKNOWN), (3,)),
@@ -48,6 +48,7 @@ def verification(
         (verification(Code.WOULD_DENY, lost=1, usable=False), (1, 4, 3)),
         (verification(Code.WOULD_DENY, Code.UNUSED, baseline=frozenset()), (3, 5)),
         (verification(Code.UNUSED, baseline=frozenset()), (5,)),
+        (verification(Code.PENDING, baseline=frozenset()), (5,)),
         (verification(Code.UNUSED, baseline=frozenset({finding(Code.UNUSED).fingerprint("cilium")})), ()),
         (verification(Code.WOULD_DENY, baseline=frozenset({finding(Code.WOULD_DENY).fingerprint("cilium")})), ()),
         (verification(Code.WOULD_DENY, baseline=frozenset({finding(Code.WOULD_DENY).fingerprint("calico")})), (3,)),
@@ -62,6 +63,12 @@ def test_every_code_is_explained() -> None:
     """Each has a level and words, and what cuts is an error."""
     assert set(EXPLANATIONS) == set(LEVELS) == set(Code)
     assert all(LEVELS[code].value == "error" for code in CUTS)
+
+
+def test_the_order_of_codes_is_that_of_the_report() -> None:
+    """The worst first; what a cluster says of its staged policies stands before what the new ones would open."""
+    codes = list(Code)
+    assert codes[codes.index(Code.AUDITED) : codes.index(Code.OPENS) + 1] == [Code.AUDITED, Code.PENDING, Code.OPENS]
 
 
 def test_fingerprints_hold_while_lines_move_and_differ_by_traffic() -> None:

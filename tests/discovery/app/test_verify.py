@@ -13,7 +13,7 @@ import pytest
 
 from discovery import suggest, verify_policies
 from discovery.app.options import SuggestOptions
-from discovery.app.verification import Code, Verification
+from discovery.app.verification import Code, Finding, Verification
 from discovery.app.verify import VerifyOptions
 from discovery.app.verify_records import as_record
 from discovery.model.errors import InputError, OptionError
@@ -146,6 +146,108 @@ def test_what_was_denied_and_would_pass_is_told(tmp_path: Path) -> None:
     found = replayed(tmp_path, ISOLATE.replace("RULES", "[{ports: [{port: 8080}]}]"), WEB, ANSWER, dropped)
     assert codes(found)[0]["allows-what-was-denied"] == 1
     assert found.exit_codes == ()
+
+
+STAGED: dict[str, object] = {"kind": "StagedNetworkPolicy", "namespace": "shop", "name": "next", "action": "Deny"}
+EXACT = ISOLATE.replace("RULES", "[{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 8080}]}]")
+
+
+def goldmane(reporter: str, *pending: dict[str, object], action: str = "Allow") -> dict[str, object]:
+    """Return a flow of Goldmane: shop/web to shop/cart on port 8080, with a pending trace."""
+    return {
+        "Key": {
+            "sourceName": "web-*", "sourceNamespace": "shop", "sourceType": "WorkloadEndpoint",
+            "destName": "cart-*", "destNamespace": "shop", "destType": "WorkloadEndpoint", "destPort": "8080",
+            "proto": "tcp", "reporter": reporter, "action": action,
+            "policies": {"pendingPolicies": list(pending)},
+        },
+        "startTime": "1793581200", "endTime": "1793581215", "sourceLabels": ["app=web"], "destLabels": ["app=cart"],
+        "packetsIn": "20", "packetsOut": "16", "bytesIn": "9000", "bytesOut": "9000",
+        "numConnectionsStarted": "2", "numConnectionsLive": "3",
+    }  # fmt: skip
+
+
+def told(tmp_path: Path, *records: dict[str, object], options: VerifyOptions | None = None) -> Verification:
+    """Verify a policy that allows exactly this on flows of Calico."""
+    (tmp_path / "flows.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (tmp_path / "p.yaml").write_text(EXACT)
+    return verify_policies(tmp_path / "p.yaml", tmp_path / "flows.jsonl", options)
+
+
+def test_what_staged_policies_of_the_cluster_would_deny_is_told(tmp_path: Path) -> None:
+    """Once for both reporters, with every policy by name; it is covered all the same and fails nothing."""
+    tier: dict[str, object] = {
+        "kind": "EndOfTier", "tier": "default", "action": "Deny",
+        "trigger": {"kind": "StagedGlobalNetworkPolicy", "name": "baseline"},
+    }  # fmt: skip
+    found = told(tmp_path, goldmane("Src", STAGED), goldmane("Dst", tier))
+    (report,) = found.reports
+    assert report.fates == {"covered": 1}
+    assert report.findings == (
+        Finding(
+            code=Code.PENDING,
+            subject="shop/cart",
+            direction=None,
+            traffic="shop/web -> shop/cart TCP/8080",
+            message="the cluster's own verdict: StagedGlobalNetworkPolicy (cluster)/baseline, "
+            "StagedNetworkPolicy shop/next would deny it",
+            records=3,
+        ),
+    )
+    assert found.exit_codes == ()
+
+
+@pytest.mark.parametrize("pending", [(), (STAGED | {"action": "Allow"},), (STAGED, STAGED | {"action": "Allow"})])
+def test_nothing_is_pending_unless_the_last_decision_denies(
+    tmp_path: Path, pending: tuple[dict[str, object], ...]
+) -> None:
+    """No staged policies, one that allows, and a denial that a later entry overrides."""
+    (report,) = told(tmp_path, goldmane("Src", *pending), goldmane("Dst")).reports
+    assert report.findings == ()
+
+
+def test_pending_denials_of_denied_traffic_are_not_told(tmp_path: Path) -> None:
+    """What is cut today is no finding of staged policies."""
+    (report,) = told(tmp_path, goldmane("Src", STAGED, action="Deny"), goldmane("Dst", STAGED, action="Deny")).reports
+    assert [finding.code for finding in report.findings] == [Code.OPENS, Code.UNUSED]
+
+
+def test_new_pending_denials_are_new_findings(tmp_path: Path) -> None:
+    """Against a baseline without them it is exit 5; against one with them nothing is new."""
+    known = tmp_path / "known.json"
+    known.write_text(json.dumps(as_record(told(tmp_path, goldmane("Src")))))
+    again = told(tmp_path, goldmane("Src", STAGED), options=VerifyOptions(baseline=known))
+    assert again.exit_codes == (5,)
+    known.write_text(json.dumps(as_record(again)))
+    assert told(tmp_path, goldmane("Src", STAGED), options=VerifyOptions(baseline=known)).exit_codes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b[31mx\u202e", "StagedNetworkPolicy shop/\\x1b[31mx\\u202e"),
+        ("a/b, c", "StagedNetworkPolicy shop/a/b, c"),
+        ("it's", "StagedNetworkPolicy shop/it's"),
+    ],
+)
+def test_hostile_names_of_staged_policies_are_escaped(tmp_path: Path, name: str, shown: str) -> None:
+    """Whatever a flow calls a policy, the message is plain text."""
+    (finding,) = told(tmp_path, goldmane("Src", STAGED | {"name": name})).reports[0].findings
+    assert finding.message == f"the cluster's own verdict: {shown} would deny it"
+
+
+def test_a_hidden_staged_policy_denies_without_a_name(tmp_path: Path) -> None:
+    """Calico's flow logs may hide names from who may not read them; the verdict still counts."""
+    record = {
+        "start_time": 1793581200, "end_time": 1793581500, "host": "node-a", "action": "allow", "reporter": "src",
+        "proto": "tcp", "source_name_aggr": "web-*", "source_namespace": "shop", "source_type": "wep",
+        "source_labels": {"labels": ["app=web"]}, "dest_name_aggr": "cart-*", "dest_namespace": "shop",
+        "dest_type": "wep", "dest_port": 8080, "dest_labels": {"labels": ["app=cart"]},
+        "packets_in": 20, "packets_out": 16, "bytes_in": 9000, "bytes_out": 1500,
+        "policies": {"enforced_policies": [], "pending_policies": ["0|*|*|deny|*"]},
+    }  # fmt: skip
+    (finding,) = told(tmp_path, record).reports[0].findings
+    assert finding.message == "the cluster's own verdict: a policy without a name would deny it"
 
 
 def test_a_file_that_is_no_yaml_makes_the_report_unusable(tmp_path: Path) -> None:

@@ -69,6 +69,70 @@ def test_json_and_sarif_are_documents(made: tuple[str, Path], tmp_path: Path) ->
     assert sarif.exit_code == 3
 
 
+PENDING = {
+    "start_time": "2026-11-02T01:00:00Z", "end_time": "2026-11-02T01:00:15Z", "action": "Allow",
+    "source_name": "web-*", "source_namespace": "shop", "source_labels": "app=web",
+    "dest_name": "cart-*", "dest_namespace": "shop", "dest_labels": "app=cart", "protocol": "tcp", "dest_port": 8080,
+    "packets_in": 20, "packets_out": 16, "bytes_in": 9000, "bytes_out": 1500, "reporter": "Src",
+    "policies": {
+        "enforced": [],
+        "pending": [{"kind": "StagedNetworkPolicy", "namespace": "shop", "name": "x[1]", "action": "Deny"}],
+    },
+}  # fmt: skip
+ALLOWS = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: cart}}
+  policyTypes: [Ingress]
+  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 8080}]}]
+"""
+
+
+def test_pending_verdicts_come_out_in_every_form(tmp_path: Path) -> None:
+    """In text, JSON and SARIF, with exit 0; with a baseline they are exit 5 while they are new."""
+    flows, policy, known = tmp_path / "flows.jsonl", tmp_path / "p.yaml", tmp_path / "known.json"
+    policy.write_text(ALLOWS)
+    flows.write_text(json.dumps({**PENDING, "policies": None}) + "\n")
+    known.write_text(run("verify", str(policy), str(flows), "--format", "json").stdout)
+    flows.write_text(json.dumps(PENDING) + "\n")
+    verify = ("verify", str(policy), str(flows))
+    text = run(*verify)
+    assert text.exit_code == 0, text.output
+    heading = "1 finding: accepted traffic that staged policies of the cluster would deny (pending verdicts of Calico)"
+    message = "the cluster's own verdict: StagedNetworkPolicy shop/x[1] would deny it"
+    assert (
+        f"\n  {heading} [pending-deny]\n    shop/cart\n      shop/web -> shop/cart TCP/8080: {message}\n" in text.stdout
+    )
+    told = json.loads(run(*verify, "--format", "json").stdout)
+    (finding,) = told["reports"][0]["findings"]
+    assert finding == {
+        "code": "pending-deny", "level": "warning", "subject": "shop/cart", "direction": None,
+        "traffic": "shop/web -> shop/cart TCP/8080", "message": message, "source": "", "flow_records": 1,
+        "fingerprint": finding["fingerprint"], "new": True,
+    }  # fmt: skip
+    (only,) = json.loads(run(*verify, "--format", "sarif").stdout)["runs"]
+    assert only["results"] == [
+        {
+            "ruleId": "pending-deny", "level": "warning", "locations": [],
+            "message": {
+                "text": "shop/cart: shop/web -> shop/cart TCP/8080: "
+                "the cluster's own verdict: StagedNetworkPolicy shop/x\\[1\\] would deny it"
+            },
+            "partialFingerprints": {"policyDiscovery/v1": finding["fingerprint"]},
+        }
+    ]  # fmt: skip
+    assert "pending-deny" in {rule["id"] for rule in only["tool"]["driver"]["rules"]}
+    fresh = run(*verify, "--baseline", str(known))
+    assert fresh.exit_code == 5
+    assert fresh.stdout.splitlines()[-1].endswith("there are findings that the baseline does not have")
+    known.write_text(json.dumps(told))
+    again = run(*verify, "--baseline", str(known))
+    assert again.exit_code == 0
+    assert "      (known) shop/web -> shop/cart TCP/8080: " in again.stdout
+
+
 def test_incomplete_input_proves_nothing(repo: Path, made: tuple[str, Path]) -> None:
     """Exit 4 with the reason, unless partial input is accepted."""
     lossy = str(repo / "sample_flows" / "shop-hubble-lossy.jsonl")

@@ -36,6 +36,14 @@ def test_a_row_becomes_an_edge(tmp_path: Path) -> None:
     )
 
 
+def test_pending_denials_come_along(tmp_path: Path) -> None:
+    """They are the edge's, sorted; an edge without any has none."""
+    told = row(pending_denied_by=["StagedNetworkPolicy/shop/b", "StagedNetworkPolicy/shop/a"])
+    first, second = _edges(tmp_path, told, row(server_port=443))
+    assert first.pending_denied_by == ()
+    assert second.pending_denied_by == ("StagedNetworkPolicy/shop/a", "StagedNetworkPolicy/shop/b")
+
+
 def test_protocols_that_no_policy_names(tmp_path: Path) -> None:
     """An unknown protocol is None, never another one."""
     found = _edges(tmp_path, row(protocol="VRRP", server_port=None), row(protocol=None, server_port=None))

@@ -456,6 +456,49 @@ def test_hosts_hours_and_names(tmp_path: Path) -> None:
     assert (edge["names"], edge["service_names"]) == (["a.example", "b.example"], ["shop/cart"])
 
 
+_STAGED = "StagedNetworkPolicy/shop/"
+
+
+def test_pending_denials_of_accepted_records_are_words_of_the_edge(tmp_path: Path) -> None:
+    """From both reporters, sorted, each once; they change no verdict and no count."""
+    rows = [
+        row(pending_denied_by=[f"{_STAGED}b", f"{_STAGED}a"], source="goldmane", flow_records=2),
+        row(pending_denied_by=[f"{_STAGED}b", "StagedGlobalNetworkPolicy//c"], reporter="server"),
+        row(pending_denied_by=[f"{_STAGED}b"], client_port=1),
+        row(client_port=2),
+        row(server_port=443),
+    ]
+    edges = {edge["server_port"]: edge for edge in edges_of(tmp_path, rows)}
+    assert edges[8_080]["pending_denied_by"] == ["StagedGlobalNetworkPolicy//c", f"{_STAGED}a", f"{_STAGED}b"]
+    assert (edges[8_080]["verdict"], edges[8_080]["flow_records"]) == ("accepted", 4)
+    assert (edges[8_080]["names"], edges[8_080]["service_names"]) == ([], [])
+    assert edges[443]["pending_denied_by"] == []
+
+
+def test_pending_denials_of_other_records_do_not_count(tmp_path: Path) -> None:
+    """What was not accepted has none, whatever a lake says."""
+    rows = [
+        row(verdict=verdict, server_port=port, pending_denied_by=[f"{_STAGED}a"])
+        for port, verdict in enumerate(("denied", "fault", "audit", "unknown"), 1)
+    ]
+    assert [edge["pending_denied_by"] for edge in edges_of(tmp_path, rows)] == [[]] * 4
+
+
+def test_pending_denials_are_bounded(tmp_path: Path) -> None:
+    """The first 64 by name, wherever they came from."""
+    names = [f"{_STAGED}{number:03}" for number in range(70)]
+    rows = [row(pending_denied_by=names[start::7], client_port=start + 1) for start in range(7)]
+    assert [edge["pending_denied_by"] for edge in edges_of(tmp_path, rows)] == [names[:64]]
+
+
+def test_an_address_that_failed_has_no_pending_denials(tmp_path: Path) -> None:
+    """They stay with the edge that it was split from."""
+    told = {"pending_denied_by": [f"{_STAGED}a"]}
+    rows = [_stranger("9.9.9.1", establishment="established", **told), _stranger("9.9.9.2", establishment="refused")]
+    found = {edge["establishment"]: edge["pending_denied_by"] for edge in edges_of(tmp_path, rows)}
+    assert found == {"established": [f"{_STAGED}a"], "refused": []}
+
+
 def test_windows_take_since_and_leave_until(tmp_path: Path) -> None:
     """Since is inclusive, until exclusive, across midnight and in any zone."""
     times = [START + timedelta(hours=hour) for hour in range(30)]

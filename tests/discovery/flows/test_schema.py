@@ -61,6 +61,14 @@ def test_version_one_has_what_the_issue_asks_for() -> None:
     } <= set(FLOWS.names)  # fmt: skip
 
 
+def test_pending_verdicts_stand_beside_the_enforced_ones() -> None:
+    """Of a flow they may be absent; of an edge they are always a list."""
+    flows = FLOWS.names
+    assert flows[flows.index("ingress_denied_by") + 1] == "pending_denied_by"
+    assert (FLOWS.field("pending_denied_by").nullable, EDGES.field("pending_denied_by").nullable) == (True, False)
+    assert FLOWS.field("pending_denied_by").type == EDGES.field("pending_denied_by").type == pa.list_(pa.string())
+
+
 def test_the_tables_fit_the_lake() -> None:
     """Every table has a Delta schema; the partition columns are there and never null."""
     for schema in TABLES.values():
