@@ -14,7 +14,7 @@ CREATE OR REPLACE TEMP TABLE cells AS
 SELECT
     cluster, client_kind, client_identity, server_kind, server_identity,
     protocol, server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point,
-    node, source, l7_protocol, drop_reason, pending_denied_by, date,
+    node, source, l7_protocol, drop_reason, date,
     CAST(sum(flow_records) AS BIGINT) AS flow_records,
     CAST(sum(connections) AS BIGINT) AS connections,
     CAST(sum(bytes_sent) AS BIGINT) AS bytes_sent,
@@ -27,7 +27,7 @@ WHERE {where}
 GROUP BY
     cluster, client_kind, client_identity, server_kind, server_identity, protocol,
     server_port, icmp_type, verdict, establishment, direction_evidence, reporter, observation_point, node, source,
-    l7_protocol, drop_reason, pending_denied_by, date
+    l7_protocol, drop_reason, date
 
 -- name: points
 -- Where a source shows replies at all: only there may silence count as "unanswered". An export filter may keep the
@@ -389,8 +389,7 @@ JOIN {end}_levels l ON l.edge = p.edge
 GROUP BY p.edge
 
 -- name: words
--- DNS names, services and pending denials of each edge; rows without names or services are not even decoded, and the
--- pending denials are on the cells already.
+-- DNS names, services and pending denials of each edge; rows without them are not even decoded.
 CREATE OR REPLACE TEMP TABLE words AS
 SELECT e.edge, w.kind, w.word
 FROM (
@@ -409,7 +408,7 @@ FROM (
     UNION ALL
     SELECT DISTINCT f.cluster, f.client_kind, f.client_identity, f.server_kind, f.server_identity, f.protocol,
         f.server_port, f.icmp_type, f.direction_evidence <> 'none', 'pending', unnest(f.pending_denied_by)
-    FROM cells f WHERE f.pending_denied_by IS NOT NULL AND f.verdict = 'accepted'
+    FROM {flows} f WHERE {where} AND f.pending_denied_by IS NOT NULL AND f.verdict = 'accepted'
 ) w
 LEFT JOIN workload_of cw ON cw.identity = w.client_identity
 LEFT JOIN workload_of sw ON sw.identity = w.server_identity

@@ -167,7 +167,7 @@ def test_what_is_rare_lands_in_its_columns() -> None:
         "client_names": ["a.example", "web.example"], "server_names": ["db.example"], "service_name": "cart",
         "service_namespace": "shop", "egress_allowed_by": ["CiliumNetworkPolicy/shop/p"],
         "ingress_denied_by": ["//q"], "tunnel_protocol": "VXLAN", "proxy_port": 10_000, "l7_protocol": "http",
-        "l7_type": "request", "http_method": "GET", "http_host": "api.shop", "http_path": "/x",
+        "l7_type": "request", "http_method": "GET", "http_host": "api.shop", "http_path": "/x?",
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
     assert "s3cr3t" not in repr(found)

@@ -192,7 +192,7 @@ def test_monitor_is_refused_for_a_direction_that_is_isolated_already() -> None:
     (found,) = rendered.diagnostics
     assert (found.code, found.level) == ("already-isolated", Level.ERROR)
     assert found.message == f"ingress is left out: {why}"
-    assert found.hint == "give --existing DIR with all policies that are there, and review both together"
+    assert found.hint == "--mode enforce with --existing DIR adds what those policies lack"
     header = " ".join(line.removeprefix("#").strip() for line in rendered.artifacts[0].text.splitlines())
     assert f"Ingress is left out: {why}." in header
 
