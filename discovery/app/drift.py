@@ -17,10 +17,8 @@ from discovery.model.workload import WorkloadVersion
 from discovery.verify.breadth import Breadth, breadths
 from discovery.verify.coverage import Coverage
 from discovery.verify.ends import PeerMatcher
-from discovery.verify.rules import ReadRule
 from discovery.verify.traffic import Traffic
 from discovery.verify.truth import Truth
-from discovery.verify.use import rule_key
 
 DAY = 86_400_000_000  # microseconds
 # Findings that say that traffic is outside of what is there, and that no file could be written for it.
@@ -94,15 +92,10 @@ def unused_rules(
         ]
         traffic = Traffic(used, versions, peers)
         for rule in breadths(mine, {}, versions, peers):
-            last = max((traffic.last_use(rule.policy, part) for part in _parts(rule)), default=0) or None
+            last = max((traffic.last_use(rule.policy, part) for part in rule.rules), default=0) or None
             if (last is None or last < since) and not _is_declared(rule, intents, platforms[dialect], versions):
                 found.append(_unused(rule, last))
     return tuple(found)
-
-
-def _parts(rule: Breadth) -> tuple[ReadRule, ...]:
-    """Return the rules that one written rule was read into."""
-    return tuple(one for one in rule.policy.rules if rule_key(rule.policy, one) == rule.key)
 
 
 def _is_declared(
@@ -110,7 +103,7 @@ def _is_declared(
 ) -> bool:
     """Say whether a rule says what a declared addition asks for (look-ups of names, routes, meshes)."""
     policy = rule.policy
-    alone = replace(policy, rules=_parts(rule))
+    alone = replace(policy, rules=rule.rules)
     owners = {one.ref for one in versions if policy.subject.selects(one) is Truth.YES}
     coverage = Coverage([alone], platform, versions)
     return any(

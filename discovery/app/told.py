@@ -21,6 +21,9 @@ from discovery.model.inventory import NamedPort
 from discovery.model.workload import EndpointKind, WorkloadRef
 from discovery.verify.recorded import Recorded
 
+# Sources that know every pod of their cluster, so that an address that they do not resolve is none.
+_KNOWS_PODS = frozenset(("calico", "goldmane"))
+
 
 def told_by(evidence: Evidence, unexplained: frozenset[Edge]) -> Told:
     """Return what is known beside the flows."""
@@ -59,7 +62,13 @@ def gone_by(evidence: Evidence) -> frozenset[WorkloadRef]:
 
 def recorded_by(evidence: Evidence) -> Recorded:
     """Return what the inputs show beside edges, as replaying takes it."""
-    return Recorded(ports=ports_by(evidence), requests=evidence.requests, names=evidence.names)
+    sources = {one.source for one in evidence.completeness.sightings if one.records}
+    return Recorded(
+        ports=ports_by(evidence),
+        requests=evidence.requests,
+        names=evidence.names,
+        all_pods=evidence.inventory is not None or sources <= _KNOWS_PODS,
+    )
 
 
 def ports_by(evidence: Evidence) -> dict[WorkloadRef, tuple[NamedPort, ...]]:

@@ -22,6 +22,7 @@ class Code(StrEnum):
     UNDECIDED = "would-deny-undecided"
     UNKNOWN = "verdict-unknown"
     AUDITED = "audited-today"
+    STRANGER = "address-may-be-a-pod"
     PENDING = "pending-deny"
     OPENS = "allows-what-was-denied"
     BROAD = "broad-rule"
@@ -35,6 +36,7 @@ LEVELS = {
     Code.UNDECIDED: Level.ERROR,
     Code.UNKNOWN: Level.ERROR,
     Code.AUDITED: Level.WARNING,
+    Code.STRANGER: Level.WARNING,
     Code.PENDING: Level.WARNING,
     Code.OPENS: Level.WARNING,
     Code.BROAD: Level.INFO,
@@ -45,6 +47,8 @@ EXPLANATIONS = {
     Code.UNDECIDED: "accepted traffic that nobody could decide about (direction or peer unknown) and that would be cut",
     Code.UNKNOWN: "accepted traffic of which it is not known what these policies would do",
     Code.AUDITED: "traffic that today's policy would deny (AUDIT verdicts) and that these policies would deny, too",
+    Code.STRANGER: "accepted traffic of addresses that nobody resolved: each may be a pod that these policies isolate "
+    "(an --inventory tells)",
     Code.PENDING: "accepted traffic that staged policies of the cluster would deny (pending verdicts of Calico)",
     Code.OPENS: "traffic that a policy denied in the window and that these policies would allow",
     Code.BROAD: "rules that allow more than the recorded traffic used",

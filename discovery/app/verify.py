@@ -31,6 +31,7 @@ from discovery.verify.nearest import nearest
 from discovery.verify.reach import all_open, left_open
 from discovery.verify.read import ReadSet, read_policies
 from discovery.verify.replay import Fate, Replayed, replay
+from discovery.verify.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +258,8 @@ def report_on(
         findings += _of_edge(one.judged, found, peers)
         findings += _pending(one.edge)
     wide = breadths(read.policies, replayed.uses, versions, peers)
-    findings += [finding for breadth in wide for finding in _of_rule(breadth)]
+    about = Traffic((one.edge for one in judgement.tried), versions, peers)
+    findings += [finding for breadth in wide for finding in _of_rule(breadth, about)]
     for found in replay(judgement.denied, versions, evaluator, recorded).edges:
         findings += _opened(found)
     used = [one.edge for one in judgement.tried if one.counts]
@@ -293,7 +295,7 @@ def _code(one: Judged, found: Replayed) -> Code:
     if one.reason is Reason.AUDIT:
         return Code.AUDITED
     if found.fate is Fate.UNKNOWN:
-        return Code.UNKNOWN
+        return Code.STRANGER if found.is_strange else Code.UNKNOWN
     return Code.UNDECIDED if one.ruling is Ruling.UNDECIDED else Code.WOULD_DENY
 
 
@@ -369,8 +371,10 @@ def _many(count: int) -> str:
     return f"{count:,}" if count < 1 << 32 else f"about 2^{count.bit_length() - 1}"
 
 
-def _of_rule(breadth: Breadth) -> Iterator[Finding]:
-    """Yield what there is to say of one rule."""
+def _of_rule(breadth: Breadth, about: Traffic) -> Iterator[Finding]:
+    """Yield what there is to say of one rule. One that is about traffic which passes anyway (probes of the own node,
+    say) is not unused.
+    """
     source, direction, place = breadth.key
     common = Finding(
         code=Code.UNUSED,
@@ -383,6 +387,8 @@ def _of_rule(breadth: Breadth) -> Iterator[Finding]:
     )
     allows = f"allows {breadth.peers} on {breadth.allowed_contents}"
     if not breadth.used:
+        if any(about.last_use(breadth.policy, rule) for rule in breadth.rules):
+            return
         yield replace(common, message=f"{allows}; no recorded traffic used it")
         return
     parts = []

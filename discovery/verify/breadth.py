@@ -33,13 +33,14 @@ from discovery.verify.use import RuleKey, Use, rule_key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breadth:
-    """What one written rule allows beside what was used of it. ``contents`` and ``workloads`` count what no edge used:
-    ports and ICMP types over all protocols, workloads that exist. ``addresses`` counts addresses outside of the
-    cluster, None for all there are. ``used`` is how many edges it allowed; 0 is an unused rule. ``meaning`` is what the
-    rule says, wherever it stands.
+    """What one written rule allows beside what was used of it; ``rules`` are what it was read into. ``contents`` and
+    ``workloads`` count what no edge used: ports and ICMP types over all protocols, workloads that exist. ``addresses``
+    counts addresses outside of the cluster, None for all there are. ``used`` is how many edges it allowed. ``meaning``
+    is what the rule says, wherever it stands.
     """
 
     policy: ReadPolicy
+    rules: tuple[ReadRule, ...]
     key: RuleKey
     meaning: str
     peers: str
@@ -108,6 +109,7 @@ def _measure(
     seen = sum(1 for peer in use.peers if isinstance(peer, str))
     return Breadth(
         policy=policy,
+        rules=tuple(rules),
         key=key,
         meaning="; ".join(sorted(repr(replace(rule, place="")) for rule in rules)),
         peers=describe_peers(rules[0].peers),

@@ -8,6 +8,7 @@ A staged policy whose action is not ``Set`` proposes nothing to enforce.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,7 @@ _KINDS = {
     "GlobalNetworkPolicy": (True, False),
     "StagedGlobalNetworkPolicy": (True, True),
 }
+_HOST = "HostEndpoint"
 # What policies refer to is read before them; the rest decides nothing about pods.
 _REFERRED = ("Tier", "NetworkSet", "GlobalNetworkSet")
 _FIELDS = ("tier", "order", "selector", "types", "ingress", "egress", "serviceAccountSelector", "performanceHints")
@@ -67,6 +69,8 @@ def read(
     def read_known(head: Head, notes: Notes) -> tuple[ReadPolicy, ...]:
         if head.kind in _REFERRED:  # read before all policies
             return ()
+        if head.kind == _HOST:
+            return _read_host(head, notes, context)
         everywhere, staged = _KINDS[head.kind]
         namespace = None if everywhere else home(head, notes)
         try:
@@ -80,7 +84,17 @@ def read(
 
 def _is_known(head: Head) -> bool:
     """Say whether a manifest is of a kind and version that is read."""
-    return head.kind in _REFERRED or (head.api_version in (_API, _STORED) and head.kind in _KINDS)
+    return head.kind in _REFERRED or (head.api_version in (_API, _STORED) and head.kind in (*_KINDS, _HOST))
+
+
+def _read_host(head: Head, notes: Notes, context: Context) -> tuple[ReadPolicy, ...]:
+    """Read a host endpoint: nodes are governed, and so is what they forward between pods, where a policy applies to it.
+    What that does is not evaluated.
+    """
+    what = "the traffic of nodes, and all that they forward," if context.forwards else "the traffic of nodes"
+    notes.warn(NOT_EVALUATED, f"{head.kind} {shown(head.name)}: what policies do to {what} is not evaluated")
+    governed = unread(Dialect.CALICO, head, None, notes.source, staged=False)
+    return governed if context.forwards else tuple(replace(one, nodes=True) for one in governed)
 
 
 def _read_spec(

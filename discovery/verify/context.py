@@ -33,7 +33,8 @@ class Context:
     """Everything that a set of manifests defines for its policies to refer to.
 
     ``cidr_groups`` are by name. ``sets_known`` and ``groups_known`` are False when some network set or CIDR group could
-    not be read, so that a selector may mean addresses that are not known.
+    not be read, so that a selector may mean addresses that are not known. ``forwards`` says that some policy of Calico
+    also applies to what nodes forward, between pods as well, where host endpoints take part in it.
     """
 
     cidr_groups: dict[str, CidrGroup] = field(default_factory=dict)
@@ -41,6 +42,7 @@ class Context:
     tiers: tuple[Tier, ...] = ()
     sets_known: bool = True
     groups_known: bool = True
+    forwards: bool = False
 
 
 NO_CONTEXT = Context()

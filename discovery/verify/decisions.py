@@ -12,6 +12,8 @@ from discovery.model.requests import Request
 from discovery.verify.ends import End
 from discovery.verify.rules import ReadPolicy, ReadRule
 
+# Why nothing is known of a side of which nobody knows what it is.
+STRANGER = "nobody knows whether it is a pod, which a policy may isolate"
 _ALL_TYPES = PortSet(((0, 255),))
 
 

@@ -43,8 +43,13 @@ class Ends:
                 yield EntityEnd(entity=entity, address=address)
             return
         resolved = endpoint.kind is not EndpointKind.UNRESOLVED
+        stranger = not resolved and not self._recorded.all_pods
         for address in endpoint.addresses:
             names = dict.fromkeys((*endpoint.names, *self._recorded.names.get(address, ())))
-            yield AddressEnd(address=address, resolved=resolved, names=tuple(names))
+            yield AddressEnd(address=address, resolved=resolved, stranger=stranger, names=tuple(names))
         if not endpoint.addresses:
-            yield EntityEnd(entity=Entity.WORLD) if resolved else AddressEnd(address="0.0.0.0/0", resolved=False)
+            yield (
+                EntityEnd(entity=Entity.WORLD)
+                if resolved
+                else AddressEnd(address="0.0.0.0/0", resolved=False, stranger=stranger)
+            )

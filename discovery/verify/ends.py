@@ -54,11 +54,13 @@ class EntityEnd:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressEnd:
     """An external address or prefix (a prefix asks for all of its addresses). ``resolved`` is False when nobody
-    knows what the address was. ``names`` are DNS names that it was asked for under, none when none was recorded.
+    knows what the address was; ``stranger`` then says that it may be a pod. ``names`` are DNS names that it was asked
+    for under, none when none was recorded.
     """
 
     address: str
     resolved: bool = True
+    stranger: bool = False
     names: tuple[str, ...] = ()
 
 

@@ -19,9 +19,9 @@ from discovery.model.intent import Dialect
 from discovery.model.platform import Platform
 from discovery.model.ports import PortSet
 from discovery.model.workload import Entity, WorkloadVersion
-from discovery.verify.decisions import Decision, Outcome, Probe, SideDecision, everything
+from discovery.verify.decisions import STRANGER, Decision, Outcome, Probe, SideDecision, everything
 from discovery.verify.effects import setting
-from discovery.verify.ends import NODES, End, EntityEnd, PeerMatcher, PodEnd, enforcer_of
+from discovery.verify.ends import NODES, AddressEnd, End, EntityEnd, PeerMatcher, PodEnd, enforcer_of
 from discovery.verify.governing import Governing, Governors, Step, rank_of
 from discovery.verify.rules import Action, ReadPolicy, ReadRule, Tier
 from discovery.verify.truth import Truth
@@ -208,6 +208,8 @@ class Evaluator:
 
     def outside_pods(self, direction: Direction, here: End) -> SideDecision:
         """Return the answer of a side that is no pod: nothing that is evaluated governs it."""
+        if isinstance(here, AddressEnd) and here.stranger and self._governors.isolates_any(direction):
+            return SideDecision(direction=direction, outcome=Outcome.UNKNOWN, reason=STRANGER)
         if self._of_nodes is not None and self._is_governed_node(here):
             reason = f"not known what {self._of_nodes} does to nodes"
             return SideDecision(direction=direction, outcome=Outcome.UNKNOWN, reason=reason)

@@ -107,6 +107,11 @@ class Governors:
         enforced = [policy for policy in policies if self._enforced(policy)]
         if as_enforced:
             enforced = _replaced(enforced)
+        self._isolated = frozenset(
+            policy.direction
+            for policy in enforced
+            if as_enforced or (not policy.staged and not policy.opt_in and isolates(policy, platform))
+        )
         shared = Counter(pair for policy in enforced for pair in policy.subject.labels.pairs)
         for number, policy in enumerate(enforced):
             # The rarest label of a subject is enough to find it, so a pod looks at few policies of its namespace.
@@ -118,6 +123,10 @@ class Governors:
     def _enforced(self, policy: ReadPolicy) -> bool:
         """Say whether anything on this platform enforces the dialect (else the manifest is inert)."""
         return policy.dialect in (Dialect.KUBERNETES, self._enforcer) or self._enforcer is Dialect.KUBERNETES
+
+    def isolates_any(self, direction: Direction) -> bool:
+        """Say whether any policy isolates a direction of the pods that it selects."""
+        return direction in self._isolated
 
     def of(self, direction: Direction, version: WorkloadVersion) -> tuple[Step, ...]:
         """Return what governs a pod, stage by stage; computed once per pod version."""

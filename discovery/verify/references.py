@@ -40,9 +40,11 @@ def read_references(documents: Iterable[tuple[str, Any]]) -> tuple[Context, tupl
     tiers: list[Tier] = []
     found: list[Diagnostic] = []
     unread: set[object] = set()
+    forwards = False
     for source, document in documents:
         if not isinstance(document, dict):
             continue
+        forwards = forwards or _forwards(document)
         kind = document.get("kind")
         notes = Notes(source)
         try:
@@ -63,8 +65,15 @@ def read_references(documents: Iterable[tuple[str, Any]]) -> tuple[Context, tupl
         tiers=tuple(tiers),
         sets_known=not unread & set(_SETS),
         groups_known=_GROUP not in unread,
+        forwards=forwards,
     )
     return context, tuple(found)
+
+
+def _forwards(document: dict[str, Any]) -> bool:
+    """Say whether a document is a policy of Calico that applies to forwarded traffic, or may."""
+    spec = document.get("spec")
+    return document.get("apiVersion") in _CALICO and isinstance(spec, dict) and bool(spec.get("applyOnForward"))
 
 
 def _labels(document: dict[str, Any]) -> Any:

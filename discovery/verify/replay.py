@@ -14,7 +14,7 @@ from enum import StrEnum
 from discovery.model.edge import Edge
 from discovery.model.requests import ConnectionKey, Request, connection_key
 from discovery.model.workload import WorkloadVersion
-from discovery.verify.decisions import Decision, Outcome, Probe, SideDecision
+from discovery.verify.decisions import STRANGER, Decision, Outcome, Probe, SideDecision
 from discovery.verify.endpoints import Ends
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.many import decide_many
@@ -44,6 +44,11 @@ class Replayed:
     sides: tuple[SideDecision, ...] = ()
     probe: Probe | None = None
     reason: str = ""
+
+    @property
+    def is_strange(self) -> bool:
+        """Say whether all that is not known is what an address without a name is, which may be a pod."""
+        return self.fate is Fate.UNKNOWN and bool(self.sides) and all(side.reason == STRANGER for side in self.sides)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

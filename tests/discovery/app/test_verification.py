@@ -68,7 +68,8 @@ def test_every_code_is_explained() -> None:
 def test_the_order_of_codes_is_that_of_the_report() -> None:
     """The worst first; what a cluster says of its staged policies stands before what the new ones would open."""
     codes = list(Code)
-    assert codes[codes.index(Code.AUDITED) : codes.index(Code.OPENS) + 1] == [Code.AUDITED, Code.PENDING, Code.OPENS]
+    between = codes[codes.index(Code.AUDITED) : codes.index(Code.OPENS) + 1]
+    assert between == [Code.AUDITED, Code.STRANGER, Code.PENDING, Code.OPENS]
 
 
 def test_fingerprints_hold_while_lines_move_and_differ_by_traffic() -> None:

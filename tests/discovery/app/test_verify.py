@@ -44,7 +44,7 @@ def test_what_was_suggested_covers_what_it_was_learned_from(sample: tuple[Path, 
     for report in found.reports:
         assert report.usable
         assert report.diagnostics == ()
-        assert set(report.fates) == {"covered", "audited-today"}
+        assert set(report.fates) == {"covered", "audited-today", "address-may-be-a-pod"}
         assert report.before.pairs == report.before.workloads * (report.before.workloads - 1)
         assert 0 < report.after.pairs < report.before.pairs / 2
         assert report.after.blast_mean <= report.before.blast_mean
@@ -300,3 +300,12 @@ def test_inputs_that_show_nothing_prove_nothing(sample: tuple[Path, Path], tmp_p
     found = verify_policies(policies, bare)
     assert 4 in found.exit_codes
     assert "no pod has labels in what hubble exported" in found.gaps[0]
+
+
+def test_what_passes_anyway_is_no_unused_rule(sample: tuple[Path, Path]) -> None:
+    """Probes of the own node need no rule on Cilium, and the rule that is about them is used."""
+    source, policies = sample
+    cilium = verify_policies(policies, source).reports[0]
+    unused = [finding.rule for finding in cilium.findings if finding.code is Code.UNUSED]
+    assert unused
+    assert not [rule for rule in unused if "Entity.HOST" in rule and "5432" in rule]

@@ -405,7 +405,6 @@ def test_what_policies_refer_to_is_read_elsewhere(kind: str) -> None:
     [
         ("projectcalico.org/v4", "NetworkPolicy", [False, False]),
         ("projectcalico.org/v4", "StagedGlobalNetworkPolicy", [True, True]),
-        (API, "HostEndpoint", []),
         (API, "Unknown", []),
     ],
 )

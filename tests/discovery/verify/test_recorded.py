@@ -8,7 +8,9 @@ import pytest
 
 from discovery.model.edge import Edge
 from discovery.model.requests import DnsRequest, HttpRequest, Request, connection_key
+from discovery.model.workload import EndpointKind
 from discovery.verify import replay as module
+from discovery.verify.decisions import STRANGER
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import read_policies
 from discovery.verify.recorded import Recorded
@@ -80,3 +82,15 @@ def test_look_ups_and_the_names_of_addresses() -> None:
     wrong = {"192.0.2.1": ("api.example.com",)}
     assert fates(cnp(spec), [lookup, api], Recorded(requests=other, names=wrong)) == [Fate.WOULD_DENY] * 2
     assert fates(cnp(spec), [lookup, api], Recorded()) == [Fate.UNKNOWN] * 2
+
+
+def test_an_address_of_nobody_knows_whom_may_be_a_pod() -> None:
+    """Then a policy that isolates pods may isolate it, unless every pod is known."""
+    unknown = replace(outside("192.0.2.1"), kind=EndpointKind.UNRESOLVED)
+    text = cnp("{endpointSelector: {matchLabels: {app: b}}, ingress: [{fromEntities: [all]}]}")
+    to_it = [edge("a", unknown, 80)]
+    (strange,) = run(text, to_it, Recorded(all_pods=False)).edges
+    assert (strange.fate, strange.sides[0].reason, strange.is_strange) == (Fate.UNKNOWN, STRANGER, True)
+    assert fates(text, to_it, Recorded()) == [Fate.COVERED]
+    egress = cnp("{endpointSelector: {matchLabels: {app: b}}, egress: [{toEntities: [all]}]}")
+    assert fates(egress, to_it, Recorded(all_pods=False)) == [Fate.COVERED]

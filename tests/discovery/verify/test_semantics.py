@@ -544,6 +544,24 @@ def test_calico_policies_of_host_traffic_do_nothing_to_pods() -> None:
         assert ask((policy,), A, WEB, on=CALICO) is ALLOWED
 
 
+HOST_ENDPOINT = thing("projectcalico.org/v3", "HostEndpoint", "n1", "{node: n1, interfaceName: '*'}")
+
+
+def test_calico_host_endpoints_leave_nodes_open() -> None:
+    """Who reaches a node, and whom it reaches, is not evaluated; between pods nothing changes."""
+    assert ask((HOST_ENDPOINT,), A, NODE, on=CALICO) is UNKNOWN
+    assert ask((HOST_ENDPOINT,), NODE, WEB, on=CALICO) is UNKNOWN
+    assert ask((HOST_ENDPOINT,), A, WEB, on=CALICO) is ALLOWED
+    assert ask((HOST_ENDPOINT, np(f"{{{ON}, {DENY}}}")), A, WEB, on=CALICO) is DENIED
+
+
+def test_calico_forwarded_traffic_is_open_where_a_policy_applies_to_it() -> None:
+    """Such a policy alone is about pods; with a host endpoint it also decides what nodes pass on."""
+    policy = gnp("{applyOnForward: true, selector: all(), ingress: [{action: Allow}]}")
+    assert ask((policy,), A, WEB, on=CALICO) is ALLOWED
+    assert ask((policy, HOST_ENDPOINT), A, WEB, on=CALICO) is UNKNOWN
+
+
 def test_calico_tiers_without_manifest_leave_the_answer_open() -> None:
     """Nobody knows whether the tier comes first and what it does by default."""
     texts = (np(f"{{{IN_FIRST}, {DENY}}}"), np(f"{{{ON}, {ALLOW}}}", name="q"))
