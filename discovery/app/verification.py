@@ -56,6 +56,10 @@ EXPLANATIONS = {
 }
 
 
+# Dialect, namespace and file.
+_PATH_PARTS = 3
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that a reviewer should know. ``subject`` is a workload or a rule; ``traffic`` the edge it is about, ""
@@ -82,7 +86,9 @@ class Finding:
         """Return the stable id of the finding in the report of one set of policies."""
         # A rule is known by what it says: its place changes when others come and go.
         about = self.rule or self.subject
-        parts = (of, self.code, about, self.direction or "", self.traffic, self.source.rpartition(":")[0])
+        # The same file by whichever path: its last folders tell it from others.
+        file = "/".join(self.source.rpartition(":")[0].split("/")[-_PATH_PARTS:])
+        parts = (of, self.code, about, self.direction or "", self.traffic, file)
         return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 

@@ -16,6 +16,9 @@ _UNCLEAR = "Changed, and nobody knows whether it matters: they hold what is not 
 _LOST = "Not read, so nobody knows what they do"
 
 
+_NOT_WHOLE = "there are too many selectors to try every pod that two of them pick: what only such pods meet is not told"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """Changes of one subject and direction that are about the same ports, with all their peers and a witness."""
@@ -53,22 +56,15 @@ def grouped(difference: Difference) -> tuple[Group, ...]:
 
 def content_of(changes: list[Change]) -> str:
     """Return what changes of one pair of ends are about: ``TCP/80, UDP/53`` or ``everything``."""
-    by_protocol = {change.protocol: change.content for change in changes}
-    if set(by_protocol) == set(Protocol) and all(map(_is_all, by_protocol.values())):
+    if {change.protocol for change in changes} == set(Protocol) and all(_is_all(one.content) for one in changes):
         return "everything"
-    return ", ".join(_content(protocol, content) for protocol, content in by_protocol.items())
+    by_protocol = {change.protocol: change for change in changes}
+    return ", ".join(change.words for change in by_protocol.values())
 
 
 def _is_all(content: PortSet) -> bool:
     """Say whether contents are all ports or all ICMP types."""
     return content in (PortSet.all(), PortSet(((0, 255),)))
-
-
-def _content(protocol: Protocol, content: PortSet) -> str:
-    """Return ports or types for people."""
-    if _is_all(content):
-        return f"{protocol} (all)"
-    return f"{protocol}/{content}" if protocol.has_ports else f"{protocol} type {content}"
 
 
 def _peers(group: Group) -> str:
@@ -88,6 +84,8 @@ def as_text(difference: Difference) -> Iterator[str]:
         yield f"    for example {group.witness}"
     if len(groups) > _SHOWN_GROUPS:
         yield f"  and {len(groups) - _SHOWN_GROUPS} more (--format json has them all)"
+    if not difference.whole:
+        yield f"? {_NOT_WHOLE}"
     yield from (f"? {name}: not read, and nobody knows what it does" for name in difference.lost)
     yield from (f"? {name}: its text changed, and it holds what is not evaluated" for name in difference.unclear)
     yield from (f"! {mode}" for mode in difference.modes)
@@ -115,6 +113,9 @@ def as_markdown(difference: Difference) -> Iterator[str]:
             if len(found) > _SHOWN_GROUPS:
                 yield f"| and {len(found) - _SHOWN_GROUPS} more | | | |"
             yield ""
+    if not difference.whole:
+        yield f"{_NOT_WHOLE.capitalize()}."
+        yield ""
     for title, items in (
         (_LOST, difference.lost),
         (_UNCLEAR, difference.unclear),

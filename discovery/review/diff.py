@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from discovery.model.edge import Direction, Protocol
+from discovery.model.inventory import NamedPort
 from discovery.model.platform import Platform
 from discovery.model.ports import PortSet
 from discovery.verify.ends import PodEnd
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import ReadSet
 from discovery.verify.rules import AllMatch, ExceptMatch, OneMatch, PeerMatch, ReadPolicy, ReadRule, UnclearMatch
-from discovery.verify.universe import StandIn, outside_of, pods_of
+from discovery.verify.universe import StandIn, is_whole, named_ports, outside_of, pods_of
 
 _MODES = {True: "enforced", False: "monitored"}
 
@@ -36,7 +37,8 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """Connections of one protocol between two ends that are decided differently. ``witness`` is one port (or ICMP type)
-    of them; ``direction`` is the side of ``subject`` whose rules changed.
+    of them; ``direction`` is the side of ``subject`` whose rules changed. ``names`` are the numbers that stand for
+    ports by name, whatever they are.
     """
 
     kind: Kind
@@ -45,6 +47,7 @@ class Change:
     server: str
     protocol: Protocol
     content: PortSet
+    names: tuple[tuple[int, str], ...] = ()
 
     @property
     def subject(self) -> str:
@@ -61,8 +64,20 @@ class Change:
         """Return one concrete connection."""
         first, last = self.content.intervals[0]
         number = 1 if self.protocol.has_ports and first == 0 < last else first  # nobody connects to port 0
-        word = f"{self.protocol}/{number}" if self.protocol.has_ports else f"{self.protocol} type {number}"
+        port = dict(self.names).get(number, str(number))
+        word = f"{self.protocol}/{port}" if self.protocol.has_ports else f"{self.protocol} type {number}"
         return f"{self.client} -> {self.server} {word}"
+
+    @property
+    def words(self) -> str:
+        """Return the ports or types, those by name by their names."""
+        named = PortSet.of(*(number for number, _ in self.names)) & self.content
+        if self.content in (PortSet.all(), PortSet(((0, 255),))):
+            return f"{self.protocol} (all)"
+        if not self.protocol.has_ports:
+            return f"{self.protocol} type {self.content}"
+        parts = [str(self.content - named) or None, *(name for number, name in self.names if number in named)]
+        return f"{self.protocol}/{','.join(part for part in parts if part)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +85,8 @@ class Difference:
     """What changed between two sets on one platform. ``same`` are manifests of which only the text changed (comments,
     annotations, order), ``unclear`` those of which nobody knows, since they hold what is not evaluated; ``lost`` are
     the places of manifests that could not be read at all. ``renamed`` are pairs of names of policies that say the same;
-    ``modes`` says which policies began or ceased to be in force.
+    ``modes`` says which policies began or ceased to be in force. ``whole`` is False where there are too many selectors
+    to try every pod that two of them pick.
     """
 
     platform: Platform
@@ -80,6 +96,7 @@ class Difference:
     lost: tuple[str, ...]
     renamed: tuple[tuple[str, str], ...]
     modes: tuple[str, ...]
+    whole: bool = True
 
     @property
     def empty(self) -> bool:
@@ -102,6 +119,7 @@ def diff(old: ReadSet, new: ReadSet, platform: Platform, texts: Iterable[tuple[s
         lost=(*(f"old {place}" for place in old.lost), *(f"new {place}" for place in new.lost)),
         renamed=_renamed(old, new),
         modes=_modes(old, new),
+        whole=is_whole((*old.policies, *new.policies)),
     )
 
 
@@ -110,6 +128,7 @@ def _changes(
 ) -> Iterator[Change]:
     """Yield the changes of every stand-in whose rules are not the same."""
     outside = outside_of(policies)
+    names = named_ports(policies)
     seen: set[tuple[str, str]] = set()
     for stand in stands:
         if not isinstance(stand.end, PodEnd):
@@ -122,7 +141,7 @@ def _changes(
                 client, server = (peer, stand) if direction is Direction.INGRESS else (stand, peer)
                 if (client.name, server.name) not in seen:  # a pod is a peer of others like it, too
                     seen.add((client.name, server.name))
-                    yield from _compare(client, server, direction, before, after)
+                    yield from _compare(client, server, direction, before, after, names)
 
 
 def _told_once(changes: Iterable[Change], stands: tuple[StandIn, ...]) -> tuple[Change, ...]:
@@ -148,7 +167,12 @@ def _told_once(changes: Iterable[Change], stands: tuple[StandIn, ...]) -> tuple[
 
 
 def _compare(
-    client: StandIn, server: StandIn, direction: Direction, before: Evaluator, after: Evaluator
+    client: StandIn,
+    server: StandIn,
+    direction: Direction,
+    before: Evaluator,
+    after: Evaluator,
+    names: tuple[NamedPort, ...],
 ) -> Iterator[Change]:
     """Yield what changed between two ends."""
     for protocol in Protocol:
@@ -170,6 +194,7 @@ def _compare(
                     server=server.name,
                     protocol=protocol,
                     content=content,
+                    names=tuple((one.number, one.name) for one in names if one.protocol == protocol),
                 )
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from discovery.model.intent import Dialect
+from discovery.model.inventory import NamedPort
+from discovery.model.ports import MAX_PORT, MIN_PORT
 from discovery.model.workload import Entity, Labels, WorkloadRef, WorkloadVersion
 from discovery.verify.conditions import (
     ACCOUNT_NAME,
@@ -42,8 +44,10 @@ from discovery.verify.truth import Truth
 
 LOCAL = "local"
 ELSEWHERE = "elsewhere"
-MAX_PAIRS = 2_000
+MAX_PAIRS = 20_000
 _NODES = (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER)
+# A rule of fewer ports is about these ports.
+_FEW_PORTS = 1_000
 # Outside of every usual prefix: the benchmarking range of RFC 2544 and the documentation range of RFC 3849.
 _STRANGERS = ("198.18.255.254", "2001:db8:ffff:ffff::1")
 
@@ -68,16 +72,54 @@ class _Draft:
     account: str
 
 
-def pods_of(policies: Iterable[ReadPolicy]) -> tuple[StandIn, ...]:
-    """Return the pods that stand for all, each set of attributes once."""
+def named_ports(policies: Iterable[ReadPolicy]) -> tuple[NamedPort, ...]:
+    """Return a port for every name that policies name, each a number of its own from the top: numbers that rules are
+    about come last, so that a name is no number if that can be.
+    """
+    rules = [rule for policy in policies for rule in policy.rules]
+    names = sorted({(name, rule.protocol) for rule in rules for name in rule.names})
+    taken = {number for rule in rules if len(rule.ports) < _FEW_PORTS for number in rule.ports}
+    numbers = itertools.chain(
+        (number for number in range(MAX_PORT, MIN_PORT, -1) if number not in taken), itertools.cycle((MAX_PORT,))
+    )
+    return tuple(
+        NamedPort(name=name, protocol=protocol.value, number=number)
+        for (name, protocol), number in zip(names, numbers, strict=False)
+    )
+
+
+def is_whole(policies: Iterable[ReadPolicy]) -> bool:
+    """Say whether :func:`pods_of` tries every pair of selectors: there may be too many."""
+    return sum(len(group) * (len(group) - 1) // 2 for group in _alike(_drafts(policies))) <= MAX_PAIRS
+
+
+_Drafts = list[tuple[PodMatch, "_Draft"]]
+
+
+def _drafts(policies: Iterable[ReadPolicy]) -> _Drafts:
+    """Return a pod for every selector, and for what its conditions tell apart."""
     matches = dict.fromkeys((match, policy.namespace) for policy in policies for match in _pod_matches(policy))
     drafts = [(match, _draft(match, home)) for match, home in matches]
-    drafts += [one for match, draft in list(drafts) for one in _told_apart(match, draft)]
+    return drafts + [one for match, draft in drafts for one in _told_apart(match, draft)]
+
+
+def _alike(drafts: _Drafts) -> list[_Drafts]:
+    """Return the drafts of each place: only those of one place can be one pod."""
+    groups: dict[tuple[str, str, str], _Drafts] = {}
+    for match, draft in drafts:
+        groups.setdefault((draft.cluster, draft.namespace, draft.account), []).append((match, draft))
+    return list(groups.values())
+
+
+def pods_of(policies: Iterable[ReadPolicy]) -> tuple[StandIn, ...]:
+    """Return the pods that stand for all, each set of attributes once; they have a port for every name."""
+    given = tuple(policies)
+    drafts, ports = _drafts(given), named_ports(given)
     found: dict[tuple[object, ...], StandIn] = {}
     for match, draft in drafts:
         _add(found, describe_peers((match,)), draft, [match])
-    pairs = itertools.islice(itertools.combinations(drafts, 2), MAX_PAIRS)
-    for (one, first), (two, second) in pairs:
+    pairs = (pair for group in _alike(drafts) for pair in itertools.combinations(group, 2))
+    for (one, first), (two, second) in itertools.islice(pairs, MAX_PAIRS):
         joined = _joined(first, second)
         if joined is not None:
             both = (describe_peers((one,)), describe_peers((two,)))
@@ -87,7 +129,9 @@ def pods_of(policies: Iterable[ReadPolicy]) -> tuple[StandIn, ...]:
     for namespace in sorted({draft.namespace for _, draft in drafts} | {ELSEWHERE}):
         bare = _Draft(cluster=LOCAL, namespace=namespace, labels={}, namespace_labels={}, account="default")
         _add(found, f"other pods of {ascii(namespace)[1:-1]}" if namespace != ELSEWHERE else "pods elsewhere", bare, [])
-    return tuple(found.values())
+    return tuple(
+        replace(stand, end=replace(stand.end, ports=ports)) for stand in found.values() if isinstance(stand.end, PodEnd)
+    )
 
 
 def outside_of(policies: Iterable[ReadPolicy]) -> tuple[StandIn, ...]:

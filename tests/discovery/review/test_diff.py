@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discovery.model.edge import Direction, Protocol
+from discovery.review.changes import as_markdown, as_text
 from discovery.review.diff import Difference, Kind, diff
+from discovery.verify import universe
 from discovery.verify.ends import PodEnd
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.read import ReadSet, read_policies
@@ -227,3 +230,29 @@ def test_a_witness_is_a_connection_that_somebody_can_make() -> None:
     found = diff(read(), read(web(FROM_A)), ON)
     assert found.changes
     assert not [one for one in found.changes if one.witness.endswith("/0")]
+
+
+def test_ports_by_name_have_numbers_of_their_own() -> None:
+    """A rule that names another port is a change, told by the names: which numbers they have is each pod's."""
+
+    def named(port: str) -> str:
+        return f"{{podSelector: {{}}, ingress: [{{ports: [{{port: {port}}}]}}]}}"
+
+    found = diff(read(named("http")), read(named("metrics")), ON)
+    told = {(one.kind, one.words) for one in found.changes}
+    assert told == {(Kind.ALLOWED, "TCP/metrics"), (Kind.DENIED, "TCP/http")}
+    assert all(one.witness.endswith(("TCP/metrics", "TCP/http")) for one in found.changes)
+    assert diff(read(named("http")), read(named("http")), ON).changes == ()
+    both = diff(read(named("http")), read(named("8080")), ON)
+    assert {one.words for one in both.changes} == {"TCP/http", "TCP/8080"}
+
+
+def test_too_many_selectors_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods that two selectors pick may be more than can be tried."""
+    spec = "{podSelector: {matchLabels: {app: a}}, ingress: [{from: [{podSelector: {matchLabels: {app: b}}}]}]}"
+    assert diff(read(spec), read("{podSelector: {}}"), ON).whole
+    monkeypatch.setattr(universe, "MAX_PAIRS", 1)
+    few = diff(read(spec), read("{podSelector: {}}"), ON)
+    assert not few.whole
+    assert "too many selectors" in "".join(as_text(few))
+    assert "too many selectors" in "".join(as_markdown(few))
