@@ -64,3 +64,13 @@ def test_suggest_on_labelled_input_needs_no_statistics(repo: Path, tmp_path: Pat
     """scikit-learn and pandas are an option (analysis), and the Arrow dataset layer is not needed."""
     source = repo / "sample_flows" / "shop-hubble.jsonl"
     assert loaded(repo, ["suggest", str(source), "-o", str(tmp_path / "out")], names) == []
+
+
+def test_processes_that_write_policies_load_no_columns(repo: Path) -> None:
+    """They render and prove, each dialect in its own process: an engine or numpy would cost each of them anew."""
+    names = ("duckdb", "pyarrow", "numpy", "networkx", "re2")
+    probe = (
+        f"import sys, discovery.app.making, discovery.app.dialects; print([n for n in {names!r} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=repo, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

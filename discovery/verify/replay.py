@@ -17,11 +17,10 @@ from discovery.model.workload import WorkloadVersion
 from discovery.verify.decisions import STRANGER, Decision, Outcome, Probe, SideDecision
 from discovery.verify.endpoints import Ends
 from discovery.verify.evaluate import Evaluator
-from discovery.verify.many import decide_many
 from discovery.verify.recorded import Recorded
 from discovery.verify.use import RuleKey, Use, rule_key
 
-# From so many edges on it pays to decide in columns: a rule costs more there than an edge does alone.
+# From so many edges on it pays to load numpy and to decide in columns: a rule costs more there than an edge alone.
 COLUMNS_FROM = 2_000
 
 
@@ -74,6 +73,8 @@ def replay(
     covered: frozenset[int] | set[int] = frozenset()
     noted: frozenset[int] | set[int] = frozenset()
     if len(given) >= COLUMNS_FROM:
+        from discovery.verify.many import decide_many
+
         covered, noted = decide_many(given, ends, evaluator, uses, requests.keys())
     return Replay(
         edges=tuple(
