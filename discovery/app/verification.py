@@ -12,7 +12,7 @@ from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction
 from discovery.model.errors import EXIT_CHANGED, EXIT_CUT, EXIT_FAILED, EXIT_INCOMPLETE
 from discovery.model.platform import Platform
-from discovery.verify.reach import Openness
+from discovery.verify.reach import Openness, WorkloadReach
 
 
 class Code(StrEnum):
@@ -95,8 +95,9 @@ class Finding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetReport:
     """What one set of policies does on one platform. ``fates`` counts edges by what becomes of them; ``before`` and
-    ``after`` say what is open without and with the policies; ``usable`` says that every manifest could be read, so that
-    what is not reported is not there. ``governed`` counts the workloads that any policy is about.
+    ``after`` say what is open without and with the policies, ``reach`` what each workload may reach with them.
+    ``usable`` says that every manifest could be read, so that what is not reported is not there. ``governed`` counts
+    the workloads that any policy is about.
     """
 
     name: str
@@ -109,6 +110,7 @@ class SetReport:
     usable: bool
     before: Openness
     after: Openness
+    reach: tuple[WorkloadReach, ...] = ()
 
     def count(self, code: Code) -> int:
         """Return how many findings have a code."""

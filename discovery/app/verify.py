@@ -28,7 +28,7 @@ from discovery.verify.decisions import Outcome, SideDecision
 from discovery.verify.ends import PeerMatcher
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.nearest import nearest
-from discovery.verify.reach import all_open, left_open
+from discovery.verify.reach import all_open, openness, pairs_of, reach
 from discovery.verify.read import ReadSet, read_policies
 from discovery.verify.replay import Fate, Replayed, replay
 from discovery.verify.traffic import Traffic
@@ -263,6 +263,7 @@ def report_on(
     for found in replay(judgement.denied, versions, evaluator, recorded).edges:
         findings += _opened(found)
     used = [one.edge for one in judgement.tried if one.counts]
+    open_ = reach(versions, evaluator)
     judgement.progress(f"replaying on {name}", 1, 1)
     return SetReport(
         name=name,
@@ -274,7 +275,8 @@ def report_on(
         diagnostics=(*read.diagnostics, *more.diagnostics),
         usable=not (read.lost or more.lost),
         before=all_open(versions, used),
-        after=left_open(versions, used, evaluator),
+        after=openness(open_, used),
+        reach=open_.of_each(pairs_of(used)),
     )
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from discovery import __version__
 from discovery.app.verification import EXPLANATIONS, LEVELS, Code, Finding, SetReport, Verification
 from discovery.model.diagnostics import Diagnostic, Level
+from discovery.verify.reach import WorkloadReach
 
 FORMAT = 1
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -43,8 +44,23 @@ def _report(report: SetReport, known: frozenset[str]) -> dict[str, Any]:
         "edges": report.fates,
         "open_without": asdict(report.before),
         "open_with": asdict(report.after),
+        "reach": [_reach(one, report.after.workloads) for one in report.reach],
         "findings": [_finding(finding, report.name, known) for finding in report.findings],
         "diagnostics": [_diagnostic(diagnostic) for diagnostic in report.diagnostics],
+    }
+
+
+def _reach(one: WorkloadReach, workloads: int) -> dict[str, Any]:
+    """Return what one workload may reach as plain data; "everyone" where that is every other one."""
+    everyone = len(one.direct) == workloads - 1
+    return {
+        "workload": str(one.workload),
+        "may_reach": "everyone" if everyone else [str(other) for other in one.direct],
+        "direct": len(one.direct),
+        "never_used": one.never_used,
+        "spread": one.spread,
+        "from_world": one.from_world,
+        "to_world": one.to_world,
     }
 
 

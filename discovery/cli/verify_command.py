@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from discovery.app.verification import Finding, SetReport, Verification
 
 _SHOWN = 12
+_WIDEST = 3
 
 _EPILOG = """\b
 Examples:
@@ -166,6 +167,12 @@ def _tell_openness(report: SetReport) -> None:
         f"Spread     from one workload to {after.blast_mean:,.1f} others, at most {after.blast_most:,} "
         f"(without the policies {before.blast_mean:,.1f})"
     )
+    for one in sorted(report.reach, key=lambda one: (-one.never_used, one.workload))[:_WIDEST]:
+        if one.never_used:
+            click.echo(
+                f"Widest     {printable(one.workload)} may reach {len(one.direct):,}, "
+                f"{one.never_used:,} of them never used; {one.spread:,} over others"
+            )
     click.echo(
         f"World      reaches {after.from_world:,} of {after.workloads:,} workloads and is reached by {after.to_world:,}"
     )

@@ -42,6 +42,26 @@ class Reach:
         counts = [bits.bit_count() for bits in self.spread]
         return (sum(counts) / len(counts), max(counts)) if counts else (0.0, 0)
 
+    def of_each(self, seen: Iterable[tuple[WorkloadRef, WorkloadRef]]) -> tuple[WorkloadReach, ...]:
+        """Return the reach of each workload; ``seen`` are the pairs that traffic used."""
+        used: dict[WorkloadRef, set[WorkloadRef]] = {}
+        for client, server in seen:
+            used.setdefault(client, set()).add(server)
+        found = []
+        for row, ref in enumerate(self.workloads):
+            direct = tuple(other for column, other in enumerate(self.workloads) if self.direct[row] >> column & 1)
+            found.append(
+                WorkloadReach(
+                    workload=ref,
+                    direct=direct,
+                    never_used=len(set(direct) - used.get(ref, set())),
+                    spread=self.spread[row].bit_count(),
+                    from_world=ref in self.from_world,
+                    to_world=ref in self.to_world,
+                )
+            )
+        return tuple(found)
+
     def unseen(self, seen: Iterable[tuple[WorkloadRef, WorkloadRef]]) -> int:
         """Return how many open pairs are not among those that were seen."""
         place = {ref: row for row, ref in enumerate(self.workloads)}
@@ -50,6 +70,20 @@ class Reach:
             if client in place and server in place and client != server:
                 used[place[client]] |= 1 << place[server]
         return sum((open_ & ~known).bit_count() for open_, known in zip(self.direct, used, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadReach:
+    """What one workload may reach: ``direct`` others, ``never_used`` of which no traffic used; ``spread`` counts those
+    that it reaches over others. ``from_world`` and ``to_world`` say whether the world may reach it, and it the world.
+    """
+
+    workload: WorkloadRef
+    direct: tuple[WorkloadRef, ...]
+    never_used: int
+    spread: int
+    from_world: bool
+    to_world: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +106,7 @@ def left_open(versions: Iterable[WorkloadVersion], used: Iterable[Edge], evaluat
     """Return what an evaluator's policies leave open between workloads, ``used`` being the edges between them that
     legitimate traffic took. The evaluator must have been given these very versions.
     """
-    return _numbers(reach(versions, evaluator), used)
+    return openness(reach(versions, evaluator), used)
 
 
 def all_open(versions: Iterable[WorkloadVersion], used: Iterable[Edge]) -> Openness:
@@ -80,17 +114,22 @@ def all_open(versions: Iterable[WorkloadVersion], used: Iterable[Edge]) -> Openn
     refs = tuple(sorted({version.ref for version in versions}))
     others = tuple(((1 << len(refs)) - 1) & ~(1 << row) for row in range(len(refs)))
     everyone = frozenset(refs)
-    return _numbers(Reach(workloads=refs, direct=others, spread=others, from_world=everyone, to_world=everyone), used)
+    return openness(Reach(workloads=refs, direct=others, spread=others, from_world=everyone, to_world=everyone), used)
 
 
-def _numbers(found: Reach, used: Iterable[Edge]) -> Openness:
-    """Return a reach in numbers."""
-    ends = ((edge.client.workload, edge.server.workload) for edge in used)
+def pairs_of(edges: Iterable[Edge]) -> list[tuple[WorkloadRef, WorkloadRef]]:
+    """Return the pairs of workloads that edges are between."""
+    ends = ((edge.client.workload, edge.server.workload) for edge in edges)
+    return [(client, server) for client, server in ends if client is not None and server is not None]
+
+
+def openness(found: Reach, used: Iterable[Edge]) -> Openness:
+    """Return a reach in numbers; ``used`` are the edges that legitimate traffic took."""
     mean, most = found.blast_radius
     return Openness(
         workloads=len(found.workloads),
         pairs=found.pairs,
-        unseen=found.unseen([(client, server) for client, server in ends if client is not None and server is not None]),
+        unseen=found.unseen(pairs_of(used)),
         blast_mean=round(mean, 1),
         blast_most=most,
         from_world=len(found.from_world),

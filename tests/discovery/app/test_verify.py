@@ -309,3 +309,13 @@ def test_what_passes_anyway_is_no_unused_rule(sample: tuple[Path, Path]) -> None
     unused = [finding.rule for finding in cilium.findings if finding.code is Code.UNUSED]
     assert unused
     assert not [rule for rule in unused if "Entity.HOST" in rule and "5432" in rule]
+
+
+def test_each_workload_has_its_reach(sample: tuple[Path, Path]) -> None:
+    """The numbers of all are the sums of each."""
+    source, policies = sample
+    for report in verify_policies(policies, source).reports:
+        assert sum(len(one.direct) for one in report.reach) == report.after.pairs
+        assert sum(one.never_used for one in report.reach) == report.after.unseen
+        assert max(one.spread for one in report.reach) == report.after.blast_most
+        assert sum(one.from_world for one in report.reach) == report.after.from_world

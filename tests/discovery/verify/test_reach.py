@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from discovery.model.edge import Protocol
 from discovery.verify.ends import PodEnd
 from discovery.verify.evaluate import Evaluator
-from discovery.verify.reach import Openness, Reach, all_open, left_open, reach
+from discovery.verify.reach import Openness, Reach, WorkloadReach, all_open, left_open, reach
 from discovery.verify.read import read_policies
 from tests.discovery.learn.builders import edge, outside
 from tests.discovery.verify.builders import platform, version
@@ -73,6 +73,16 @@ def test_numbers_tell_what_is_open_and_what_of_it_was_never_used() -> None:
     )
     assert left_open(VERSIONS, used, Evaluator((), ON, versions=VERSIONS)) == all_open(VERSIONS, used)
     assert all_open(VERSIONS, used).unseen == 11
+
+
+def test_each_workload_has_its_reach() -> None:
+    """Whom it may reach, what of that was never used, how far it spreads, and the world."""
+    found = measure(ingress("a"), ingress("b", "a", "c"), ingress("c", "b"), ingress("d"))
+    one, two, *_ = found.of_each([(REF["a"], REF["b"]), (REF["a"], REF["a"]), (REF["b"], REF["d"])])
+    assert one == WorkloadReach(
+        workload=REF["a"], direct=(REF["b"],), never_used=0, spread=2, from_world=False, to_world=True
+    )
+    assert (two.direct, two.never_used, two.spread) == ((REF["c"],), 1, 1)
 
 
 SELECTORS = st.sampled_from(["{}", "{matchLabels: {app: a}}", "{matchLabels: {app: b}}", "{matchLabels: {app: z}}"])
