@@ -117,7 +117,9 @@ def _own(
         mine, _ = bind(read_policies({artifact.path: artifact.text}).policies, clusters)
         for place in {(policy.subject.cluster or "", identity_of(policy)) for policy in mine}:
             if place in by_place:
-                found[artifact.workload] = tuple(by_place[place])
+                # A staged policy beside the one that it stands for says what is meant to be.
+                staged = [policy for policy in by_place[place] if policy.staged]
+                found[artifact.workload] = tuple(staged or by_place[place])
     return found
 
 
@@ -149,7 +151,10 @@ def _cannot_keep(
         f"it is in tier {mine[0].tier!r}": mine[0].tier != written[0].tier,
         "it has rules of a direction that its types leave out": leaves_out(manifest),
         "it is enforced, and a monitor form in its place would end that (--mode enforce adds to it)": (
-            whole.mode is Mode.MONITOR and any(isolates_now(policy, platform) for policy in mine)
+            # A staged form stands beside the enforced one.
+            whole.mode is Mode.MONITOR
+            and not written[0].staged
+            and any(isolates_now(policy, platform) for policy in mine)
         ),
     }
     return next((why for why, holds in checks.items() if holds), None)

@@ -9,20 +9,23 @@ from typing import Any
 from discovery.app.deployed import Deployed
 from discovery.app.markdown import Section, Table, safe
 from discovery.app.words import counted, moment
-from discovery.model.diagnostics import Diagnostic
+from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge
 from discovery.model.intent import Dialect, Origin, PolicyIntent
 from discovery.model.platform import Platform
 from discovery.model.workload import WorkloadVersion
 from discovery.verify.breadth import Breadth, breadths
-from discovery.verify.coverage import Coverage
+from discovery.verify.coverage import Coverage, spoken
 from discovery.verify.ends import PeerMatcher
+from discovery.verify.evaluate import Evaluator
+from discovery.verify.recorded import Recorded
+from discovery.verify.replay import Fate, Replayed, replay
 from discovery.verify.traffic import Traffic
 from discovery.verify.truth import Truth
 
 DAY = 86_400_000_000  # microseconds
 # Findings that say that traffic is outside of what is there, and that no file could be written for it.
-_OUTSIDE = ("existing-cuts", "existing-not-kept")
+_OUTSIDE = ("existing-cuts", "existing-not-kept", "existing-narrow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,53 @@ def unused_rules(
             if (last is None or last < since) and not _is_declared(rule, intents, platforms[dialect], versions):
                 found.append(_unused(rule, last))
     return tuple(found)
+
+
+def narrowed(
+    deployed: Mapping[Dialect, Deployed],
+    platforms: Mapping[Dialect, Platform],
+    edges: Iterable[Edge],
+    versions: tuple[WorkloadVersion, ...],
+    recorded: Recorded,
+) -> tuple[Diagnostic, ...]:
+    """Return the edges of which rules that are there name peer and port, and do not surely let all of it pass, since
+    they restrict further (requests of layer 7, authentication): no allow is written beside those, because it would lift
+    them.
+    """
+    given = tuple(edges)
+    found: list[Diagnostic] = []
+    for dialect, one in deployed.items():
+        policies = [policy for policy in one.read.policies if policy.complete]
+        if not any(rule.layer7 or rule.unclear for policy in policies for rule in policy.rules):
+            continue
+        fates = [
+            replay(
+                given,
+                versions,
+                Evaluator(some, platforms[dialect], as_enforced=True, tiers=one.read.tiers, versions=versions),
+                recorded,
+            ).edges
+            for some in (policies, list(map(spoken, policies)))
+        ]
+        found += [
+            _narrow(dialect, real)
+            for real, named in zip(*fates, strict=True)
+            if named.fate is Fate.COVERED and real.fate is not Fate.COVERED
+        ]
+    return tuple(dict.fromkeys(found))
+
+
+def _narrow(dialect: Dialect, found: Replayed) -> Diagnostic:
+    """Return the finding of an edge that rules restrict further than its traffic."""
+    why = found.sides[0].reason if found.sides else found.reason
+    return Diagnostic(
+        code="existing-narrow",
+        level=Level.WARNING,
+        subject=str(found.edge.server),
+        message=f"{dialect}: {ascii(str(found.edge))[1:-1]}: rules that are there name it, and do not surely let all "
+        f"of it pass ({why}); an allow beside them would lift what they restrict",
+        hint="'discover verify' shows which rule; mend it by hand",
+    )
 
 
 def _is_declared(

@@ -40,7 +40,7 @@ class Evidence:
     governed: frozenset[tuple[WorkloadRef, Direction]] = frozenset()
     inventory: Inventory | None = None
     requests: Mapping[ConnectionKey, tuple[Request | None, ...]] = field(default_factory=dict)
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
 
 def gather(inputs: tuple[str, ...], scratch: Path, options: SuggestOptions, *, requests: bool = False) -> Evidence:
@@ -95,7 +95,7 @@ class _Rolled:
     edges: pa.Table
     ends: tuple[tuple[str, str, str], ...] = ()
     requests: dict[ConnectionKey, tuple[Request | None, ...]] = field(default_factory=dict)
-    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    names: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
 
 def _inventory(options: SuggestOptions) -> Inventory | None:

@@ -6,7 +6,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from discovery.verify.decisions import Outcome, Probe
 from discovery.verify.endpoints import Ends
 from discovery.verify.ends import End, PeerMatcher
 from discovery.verify.evaluate import Evaluator
+from discovery.verify.recorded import Recorded
 from discovery.verify.trace import SideTrace, trace
 
 _ID = re.compile(r"[0-9a-f]{8}")
@@ -116,7 +117,8 @@ def explain_connection(
         )
     protocol = next(one for one in Protocol if one.value.lower() == match["protocol"].lower())
     judgement = judge_inputs(inputs, options)
-    ends = Ends(judgement.evidence.workloads.versions, recorded_by(judgement.evidence))
+    recorded = recorded_by(judgement.evidence)
+    ends = Ends(judgement.evidence.workloads.versions, recorded)
     client, server = (_ends(match[side], judgement.evidence, ends) for side in ("client", "server"))
     number = int(match["port"] or match["type"] or -1)
     if number > (MAX_PORT if protocol.has_ports else 255) or (match["port"] is None) is protocol.has_ports:
@@ -131,9 +133,10 @@ def explain_connection(
         for here in client:
             for there in server:
                 probe = Probe(
-                    client=here, server=there, protocol=protocol,
+                    client=here, server=recorded.named(here, there), protocol=protocol,
                     port=number if protocol.has_ports else None, icmp_type=None if protocol.has_ports else number,
                 )  # fmt: skip
+                probe = _with_request(evaluator, probe, recorded)
                 reasons.append(
                     ConnectionReason(
                         policies=one.name,
@@ -143,6 +146,14 @@ def explain_connection(
                     )
                 )
     return tuple(dict.fromkeys(reasons))  # versions of a workload that no policy tells apart look alike
+
+
+def _with_request(evaluator: Evaluator, probe: Probe, recorded: Recorded) -> Probe:
+    """Return the probe with a request that was recorded: one that is refused, if there is any."""
+    asked = recorded.asked(probe.client, probe.server, probe.protocol, probe.port) if evaluator.asks_requests else None
+    probes = [replace(probe, request=request) for request in asked or ()]
+    order = (Outcome.DENIED, Outcome.UNKNOWN, Outcome.ALLOWED)
+    return min(probes, key=lambda one: order.index(evaluator.decide(one).outcome), default=probe)
 
 
 def _ends(text: str, evidence: Evidence, ends: Ends) -> tuple[End, ...]:

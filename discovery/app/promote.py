@@ -89,8 +89,9 @@ def promote_policies(
     promoted = {path_of(policy) for policy in chosen}
     state = tuple(in_force(policy) if path_of(policy) in promoted else policy for policy in read.policies)
     beside = _beside(options, dialect, read)
+    concerned = _concerned(judgement, chosen) if options.existing is not None else judgement
     report = report_on(
-        dialect.value, replace(read, policies=state), platform, judgement, as_enforced=False, beside=beside
+        dialect.value, replace(read, policies=state), platform, concerned, as_enforced=False, beside=beside
     )
     edges = tuple(one.edge for one in judgement.tried if one.counts)
     versions = judgement.evidence.workloads.versions
@@ -136,7 +137,23 @@ def _beside(options: PromoteOptions, dialect: Dialect, read: ReadSet) -> ReadSet
     """Return the other policies of the cluster; those of the names that are promoted are replaced."""
     if options.existing is None:
         return ReadSet(policies=(), diagnostics=())
-    return others(read_deployed(options.existing)[dialect], read.policies)
+    there = read_deployed(options.existing)
+    if dialect not in there:
+        raise OptionError(
+            f"{options.existing} holds what suggest wrote, and nothing for {dialect}",
+            hint="give the policies of the cluster, or leave --existing away",
+        )
+    return others(there[dialect], read.policies)
+
+
+def _concerned(judgement: Judgement, chosen: tuple[ReadPolicy, ...]) -> Judgement:
+    """Return a judgement with the traffic of the workloads that are promoted: what other policies of the cluster do to
+    others stands in the way of nothing.
+    """
+    versions = judgement.evidence.workloads.versions
+    refs = {one.ref for one in versions for policy in chosen if policy.subject.selects(one) is not Truth.NO}
+    tried = tuple(one for one in judgement.tried if {one.edge.client.workload, one.edge.server.workload} & refs)
+    return replace(judgement, tried=tried)
 
 
 def _unproven(steps: tuple[Step, ...], read: ReadSet) -> tuple[str, ...]:

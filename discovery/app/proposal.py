@@ -9,7 +9,7 @@ from pathlib import Path
 
 from discovery.app.deployed import Deployed, read_deployed
 from discovery.app.dialects import Made, Wanted
-from discovery.app.drift import Drift, is_outside, unused_rules
+from discovery.app.drift import Drift, is_outside, narrowed, unused_rules
 from discovery.app.evidence import Evidence
 from discovery.app.existing import Existing, read_existing
 from discovery.app.making import Makers
@@ -18,7 +18,7 @@ from discovery.app.output import Written, publish, stage, write_staged
 from discovery.app.owners import Owners, owner_labels, read_owners
 from discovery.app.records import evidence_files, summary_json
 from discovery.app.report import summary_pages
-from discovery.app.told import gone_by, told_by
+from discovery.app.told import gone_by, recorded_by, told_by
 from discovery.app.words import describe_incomplete, duration
 from discovery.flows.declared import (
     unshown_namespaces,
@@ -94,6 +94,7 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
     # What was given may lack a policy that the flows name (rule 7).
     isolated = existing.isolated | evidence.governed
     _check_apart(folder, options)
+    _check_namespaces(evidence, options)
     staging = stage(folder)
     deployed = {} if options.existing is None else read_deployed(options.existing)
     wanted = Wanted(
@@ -110,23 +111,41 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
     texts = evidence_files(learned)
     write_staged(staging, texts)
     made = makers.results()
+    narrow = _narrow(evidence, learned, options, deployed)
     files = (artifact for one in made for artifact in one.rendered.artifacts)
     added = frozenset((file.workload, direction) for file in files for direction in file.isolates)
     cautions = _cautions(evidence, learned, options, isolated & added)
     options.progress("learning", 2, 3)
     rendered = tuple(one.rendered for one in made)
-    found = (*cautions, *learned.diagnostics, *existing.diagnostics, *(d for one in rendered for d in one.diagnostics))
+    found = (
+        *cautions,
+        *narrow,
+        *learned.diagnostics,
+        *existing.diagnostics,
+        *(d for one in rendered for d in one.diagnostics),
+    )
     suggestion = Suggestion(
         folder=folder, learned=learned, rendered=rendered,
         reach={one.rendered.platform.dialect: one.reach for one in made}, completeness=evidence.completeness,
         profile=evidence.profile, existing=existing, workloads=evidence.workloads, inventory=evidence.inventory,
-        owners=owners, drift=_drift(evidence, learned, options, deployed, made), options=options,
+        owners=owners, drift=_drift(evidence, learned, options, deployed, made, narrow), options=options,
         written=Written(written=(), unchanged=(), retired=()),
         diagnostics=tuple(dict.fromkeys((*found, *(d for one in made for d in one.found)))),
     )  # fmt: skip
     _check_proven(made, staging)
     names = [*texts, *(artifact.path for one in rendered for artifact in one.artifacts)]
     return _published(suggestion, staging, names)
+
+
+def _check_namespaces(evidence: Evidence, options: SuggestOptions) -> None:
+    """Raise :class:`OptionError` for a namespace that nothing shows: a run for it would be empty, and look clean."""
+    known = {version.ref.namespace for version in evidence.workloads.versions}
+    unknown = [namespace for namespace in options.namespaces if namespace not in known]
+    if unknown and known:
+        raise OptionError(
+            f"no workload of namespace {unknown[0]!r} is in the input",
+            hint=f"known namespaces: {', '.join(sorted(known)[:10])}",
+        )
 
 
 def _check_apart(folder: Path, options: SuggestOptions) -> None:
@@ -148,6 +167,7 @@ def _drift(
     options: SuggestOptions,
     deployed: Mapping[Dialect, Deployed],
     made: Iterable[Made],
+    narrow: tuple[Diagnostic, ...],
 ) -> Drift | None:
     """Return how far the traffic has moved from the policies that are there, None where none were given."""
     if options.existing is None:
@@ -157,9 +177,9 @@ def _drift(
     return Drift(
         proposed={one.rendered.platform.dialect.value: len(one.rendered.artifacts) for one in results},
         said={one.rendered.platform.dialect.value: one.said for one in results},
-        outside=tuple(dict.fromkeys(findings)),
+        outside=tuple(dict.fromkeys((*findings, *narrow))),
         unused=unused_rules(
-            {dialect: deployed[dialect] for dialect in options.dialects if dialect in deployed},
+            _asked(deployed, options),
             options.platforms,
             learned.intents,
             (one.edge for one in learned.judged if one.ruling is not Ruling.REVIEW),
@@ -169,6 +189,22 @@ def _drift(
         ),
         days=options.unused_days,
     )
+
+
+def _narrow(
+    evidence: Evidence, learned: Learned, options: SuggestOptions, deployed: Mapping[Dialect, Deployed]
+) -> tuple[Diagnostic, ...]:
+    """Return the learned edges that policies that are there restrict further than their traffic."""
+    if not deployed:
+        return ()
+    edges = [one.edge for one in learned.judged if one.ruling is Ruling.LEARN]
+    versions = evidence.workloads.versions
+    return narrowed(_asked(deployed, options), options.platforms, edges, versions, recorded_by(evidence))
+
+
+def _asked(deployed: Mapping[Dialect, Deployed], options: SuggestOptions) -> dict[Dialect, Deployed]:
+    """Return what is there of the dialects that are written."""
+    return {dialect: deployed[dialect] for dialect in options.dialects if dialect in deployed}
 
 
 def _workers(evidence: Evidence, options: SuggestOptions) -> int:

@@ -34,7 +34,8 @@ def suggest(
     loading.start()
     try:
         with tempfile.TemporaryDirectory(prefix="discovery-lake-") as scratch:
-            evidence = gather(tuple(str(path) for path in given), Path(scratch) / "lake", options)
+            there = options.existing is not None  # rules that are there may be about requests
+            evidence = gather(tuple(str(path) for path in given), Path(scratch) / "lake", options, requests=there)
     finally:
         loading.join()
     from discovery.app.proposal import propose

@@ -226,7 +226,8 @@ def _tell(done: Suggestion, output: str) -> None:
         )
         click.echo(f"The files {mode}; they were read back and allow {proven}.")
     elif done.drift is not None and not done.drift.found:
-        click.echo("Nothing to add: the policies that are there say all of it.")
+        said = "of it" if not errors else "that can be said (what is left out is above)"
+        click.echo(f"Nothing to add: the policies that are there say all {said}.")
     else:
         click.echo("No policy was written: summary.md says why, and 'discover doctor' what the input shows.")
     _tell_drift(done)

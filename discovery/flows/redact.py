@@ -100,4 +100,11 @@ def redact_url(url: str) -> tuple[str | None, str]:
     except ValueError:  # e.g. a broken IPv6 literal: keep nothing rather than something unredacted
         return None, REDACTED
     dropped = "?" if parts.query or parts.fragment else ""
-    return (redact_name(host) if host else None), redact_path((parts.path or "/") + dropped)
+    try:
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:  # no number of a port
+        return None, REDACTED
+    named = redact_name(host) if host else ""
+    return (f"[{named}]{port}" if ":" in named else f"{named}{port}") or None, redact_path(
+        (parts.path or "/") + dropped
+    )

@@ -18,7 +18,8 @@ _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 _REQUESTS = """
 WITH asked AS (
     SELECT DISTINCT
-        coalesce(ck.key, f.client_kind) AS client, coalesce(sk.key, f.server_kind) AS server, f.protocol, f.server_port,
+        coalesce(ck.key, f.client_address) AS client, coalesce(sk.key, f.server_address) AS server, f.protocol,
+        f.server_port,
         f.l7_protocol, f.http_method, f.http_host, f.http_path, f.dns_query
     FROM {flows} f
     LEFT JOIN workload_of cw ON cw.identity = f.client_identity LEFT JOIN workload_keys ck ON ck.workload = cw.workload
@@ -34,11 +35,14 @@ ORDER BY ALL
 """
 _NAMES = """
 WITH answers AS (
-    SELECT DISTINCT unnest(f.dns_answers) AS address, f.dns_query AS name
+    SELECT DISTINCT coalesce(ck.key, f.client_address) AS client, unnest(f.dns_answers) AS address, f.dns_query AS name
     FROM {flows} f
-    WHERE {where_f} AND f.l7_protocol = 'dns' AND f.dns_query IS NOT NULL AND f.dns_answers IS NOT NULL
+    LEFT JOIN workload_of cw ON cw.identity = f.client_identity LEFT JOIN workload_keys ck ON ck.workload = cw.workload
+    WHERE {where_f} AND f.verdict IN ('accepted', 'audit') AND f.l7_protocol = 'dns' AND f.dns_query IS NOT NULL
+        AND f.dns_answers IS NOT NULL
 )
-SELECT address, list_sort(array_agg(name))[1:{most}] FROM answers GROUP BY address ORDER BY address
+SELECT client, address, list_sort(array_agg(name))[1:{most}] FROM answers WHERE client IS NOT NULL
+GROUP BY client, address ORDER BY client, address
 """
 
 
@@ -49,7 +53,7 @@ def read_requests(connection: duckdb.DuckDBPyConnection, scan: Scan) -> dict[Con
     found: dict[ConnectionKey, list[Request | None]] = {}
     rows = connection.execute(fill(_REQUESTS, {**scan.fields(connection), "most": str(MAX_REQUESTS + 1)})).fetchall()
     for client, server, protocol, port, kind, method, host, path, name in rows:
-        listed = found.setdefault((client, server, _PROTOCOLS.get(protocol), port), [])
+        listed = found.setdefault((client or "", server or "", _PROTOCOLS.get(protocol), port), [])
         if len(listed) == MAX_REQUESTS:
             listed.append(None)
         elif kind == "http":
@@ -59,7 +63,7 @@ def read_requests(connection: duckdb.DuckDBPyConnection, scan: Scan) -> dict[Con
     return {key: tuple(listed) for key, listed in found.items()}
 
 
-def read_names(connection: duckdb.DuckDBPyConnection, scan: Scan) -> dict[str, tuple[str, ...]]:
-    """Return the names that were asked for, by the addresses in the answers."""
+def read_names(connection: duckdb.DuckDBPyConnection, scan: Scan) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the names that were asked for, by the client and the addresses in the answers."""
     rows = connection.execute(fill(_NAMES, {**scan.fields(connection), "most": str(MAX_NAMES)})).fetchall()
-    return {address: tuple(names) for address, names in rows}
+    return {(client, address): tuple(names) for client, address, names in rows}

@@ -107,7 +107,7 @@ FLOWS = pa.schema(
         _column("l7_protocol", TEXT, "http, dns or kafka, when the record is of layer 7"),
         _column("l7_type", TEXT, "request, response or sample"),
         _column("http_method", TEXT, "HTTP method"),
-        _column("http_host", TEXT, "host of the URL, without userinfo"),
+        _column("http_host", TEXT, "host of the URL, without userinfo, with the port that the client named"),
         _column("http_path", TEXT, "path of the URL; the query string and high-entropy segments are dropped at ingest"),
         _column("http_status", pa.int32(), "HTTP status code, of responses"),
         _column(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from discovery.model.edge import Edge, Endpoint, Protocol
+from discovery.model.edge import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class HttpRequest:
-    """A request of HTTP; None is what no source told. ``path`` has no query: it ends with ``?`` if there was one."""
+    """A request of HTTP; None is what no source told. ``host`` is what the client asked for, with a port if it named
+    one. ``path`` has no query: it ends with ``?`` if there was one.
+    """
 
     method: str | None = None
     host: str | None = None
@@ -25,15 +27,5 @@ class DnsRequest:
 
 Request = HttpRequest | DnsRequest
 
-# The ends of an edge (the key of a workload, or the kind of another end), and what it is about.
+# The ends (the key of a workload, or an address), and what the connection is about.
 ConnectionKey = tuple[str, str, Protocol | None, int | None]
-
-
-def connection_key(edge: Edge) -> ConnectionKey:
-    """Return what the requests of an edge are found by."""
-    return _end(edge.client), _end(edge.server), edge.protocol, edge.port
-
-
-def _end(endpoint: Endpoint) -> str:
-    """Return what tells an end from others."""
-    return endpoint.kind.value if endpoint.workload is None else endpoint.workload.key

@@ -162,11 +162,11 @@ def _beyond_ports(item: dict[str, Any], where: str) -> tuple[tuple[RequestMatch,
         listed = [
             read_http(one, f"{place}.http[{n}]") for n, one in enumerate(sequence(given["http"], f"{place}.http"))
         ]
-        layer7 = () if HttpMatch() in listed else tuple(listed)
+        layer7 = () if HttpMatch() in listed else tuple(sorted(set(listed), key=repr))
     if "dns" in given:
         dns = sequence(given["dns"], f"{place}.dns")
         names = [read_dns(one, f"{place}.dns[{number}]") for number, one in enumerate(dns)]
-        layer7 = () if DnsMatch(pattern="*") in names else tuple(names)
+        layer7 = () if DnsMatch(pattern="*") in names else tuple(sorted(set(names), key=repr))
     return layer7, _beyond_requests(item)
 
 

@@ -45,8 +45,7 @@ class Ends:
         resolved = endpoint.kind is not EndpointKind.UNRESOLVED
         stranger = not resolved and not self._recorded.all_pods
         for address in endpoint.addresses:
-            names = dict.fromkeys((*endpoint.names, *self._recorded.names.get(address, ())))
-            yield AddressEnd(address=address, resolved=resolved, stranger=stranger, names=tuple(names))
+            yield AddressEnd(address=address, resolved=resolved, stranger=stranger, names=endpoint.names)
         if not endpoint.addresses:
             yield (
                 EntityEnd(entity=Entity.WORLD)

@@ -12,7 +12,7 @@ from discovery.model.intent import Dialect
 from discovery.model.inventory import NamedPort
 from discovery.model.platform import Platform
 from discovery.model.workload import Entity, WorkloadVersion
-from discovery.verify.layer7 import name_pattern
+from discovery.verify.layer7 import deep_patterns, names_one
 from discovery.verify.nets import NetIndex, Relation, parse_target
 from discovery.verify.rules import (
     AllMatch,
@@ -84,6 +84,7 @@ class PeerMatcher:
         self._enforcer = enforcer_of(platform)
         self._cidr_mode = dict(platform.settings).get("policy-cidr-match-mode") or ""
         self._nets: dict[CidrMatch, NetIndex] = {}
+        self._deep = deep_patterns(platform)
 
     def covers(self, match: PeerMatch, end: End, subject: WorkloadVersion) -> Truth:
         """Say whether a peer of a rule of ``subject`` covers an end."""
@@ -112,7 +113,7 @@ class PeerMatcher:
             case LocalMatch():
                 return known(isinstance(end, PodEnd) and end.version.ref.cluster == subject.ref.cluster)
             case NameMatch():
-                return _named(match, end)
+                return _named(match, end, deep=self._deep)
             case _:
                 return _unclear(match, end)
 
@@ -185,13 +186,13 @@ def _entity(entity: Entity, end: End) -> Truth:
     return Truth.MAYBE if end.entity is Entity.KUBE_APISERVER and entity in either else Truth.NO
 
 
-def _named(match: NameMatch, end: End) -> Truth:
+def _named(match: NameMatch, end: End, *, deep: bool) -> Truth:
     """Say whether an end was reached under one of the names; names of pods and nodes never count (identity wins)."""
     if not isinstance(end, AddressEnd):
         return Truth.MAYBE if isinstance(end, EntityEnd) and end.entity is Entity.WORLD else Truth.NO
     if not end.names:
         return Truth.MAYBE
-    return known(any(name_pattern(pattern).fullmatch(name) for pattern in match.patterns for name in end.names))
+    return any_of(names_one(match.patterns, name, deep=deep) for name in end.names)
 
 
 def _unclear(match: PeerMatch, end: End) -> Truth:

@@ -23,7 +23,7 @@ from discovery.verify.decisions import STRANGER, Decision, Outcome, Probe, SideD
 from discovery.verify.effects import setting
 from discovery.verify.ends import NODES, AddressEnd, End, EntityEnd, PeerMatcher, PodEnd, enforcer_of
 from discovery.verify.governing import Governing, Governors, Step, rank_of
-from discovery.verify.rules import Action, ReadPolicy, ReadRule, Tier
+from discovery.verify.rules import Action, NameMatch, ReadPolicy, ReadRule, Tier
 from discovery.verify.truth import Truth
 
 _NONE = PortSet()
@@ -93,6 +93,9 @@ class Evaluator:
         self._always = setting(platform, "enable-policy") == "always" and not as_enforced
         self._never = setting(platform, "enable-policy") == "never"
         given = list(policies)
+        self._asks_names = any(
+            isinstance(peer, NameMatch) for policy in given for rule in policy.rules for peer in rule.peers
+        )
         self._asks_requests = any(rule.layer7 for policy in given for rule in policy.rules)
         self._of_nodes = next((one for one in given if one.nodes and one.dialect is self._enforcer), None)
         self._governors = Governors(
@@ -115,6 +118,11 @@ class Evaluator:
     def asks_requests(self) -> bool:
         """Say whether any rule is about requests of layer 7."""
         return self._asks_requests
+
+    @property
+    def asks_names(self) -> bool:
+        """Say whether any rule means addresses by their names."""
+        return self._asks_names
 
     def steps(self, direction: Direction, version: WorkloadVersion) -> tuple[Step, ...]:
         """Return what governs one side of a pod, stage by stage."""

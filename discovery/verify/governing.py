@@ -16,7 +16,7 @@ from discovery.model.workload import VOLATILE_KEYS, WorkloadVersion
 from discovery.verify.decisions import Probe
 from discovery.verify.effects import isolates, unmet_needs
 from discovery.verify.ends import End, PeerMatcher, PodEnd, enforcer_of
-from discovery.verify.layer7 import lets_through
+from discovery.verify.layer7 import deep_patterns, lets_through
 from discovery.verify.members import Members
 from discovery.verify.rules import (
     OPT_IN_KEY,
@@ -225,7 +225,7 @@ class Governors:
             rule = governing[2]
             sure = min(truth, governing[0], Truth.MAYBE if rule.unclear else Truth.YES)
             if rule.layer7:
-                sure = min(sure, lets_through(rule.layer7, probe.request, probe.port))
+                sure = min(sure, lets_through(rule.layer7, probe.request, deep=deep_patterns(self._platform)))
             if rule.own is not None:
                 sure = min(sure, self._peers.covers(rule.own, here, here.version))
             if sure is not Truth.NO:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from discovery.model.intent import Dialect
+from discovery.model.platform import Platform
 from discovery.model.requests import DnsRequest, HttpRequest, Request
 from discovery.verify.truth import Truth, any_of, every, known
 
@@ -21,6 +23,7 @@ from discovery.verify.truth import Truth, any_of, every, known
 _HIDDEN = ("{secret}", ";", "HUBBLE_REDACTED")
 # As long as a recorded text may be: it may have been cut.
 _LONGEST = 512
+_DEEP_PATTERNS = (1, 19)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,30 +48,35 @@ class DnsMatch:
 RequestMatch = HttpMatch | DnsMatch
 
 
-def lets_through(matches: tuple[RequestMatch, ...], request: Request | None, port: int | None) -> Truth:
+def deep_patterns(platform: Platform) -> bool:
+    """Say whether several stars at the start of a name pattern mean several labels."""
+    return platform.dialect is not Dialect.CILIUM or platform.version >= _DEEP_PATTERNS
+
+
+def lets_through(matches: tuple[RequestMatch, ...], request: Request | None, *, deep: bool = True) -> Truth:
     """Say whether rules of layer 7 let a request through; without any rule all of them, and nobody knows of a request
-    that was not recorded. ``port`` is the server's.
+    that was not recorded. ``deep`` is as for :func:`name_pattern`.
     """
     if not matches:
         return Truth.YES
     if request is None:
         return Truth.MAYBE
-    return any_of(_matches(match, request, port) for match in matches)
+    return any_of(_matches(match, request, deep=deep) for match in matches)
 
 
-def _matches(match: RequestMatch, request: Request, port: int | None) -> Truth:
+def _matches(match: RequestMatch, request: Request, *, deep: bool) -> Truth:
     """Say whether one rule is about a request."""
     if isinstance(match, DnsMatch):
         if not isinstance(request, DnsRequest):
             return Truth.NO
-        return Truth.MAYBE if _is_hidden(request.name) else known(_names(match.pattern, request.name))
+        return names_one((match.pattern,), request.name, deep=deep)
     if not isinstance(request, HttpRequest):
         return Truth.NO
     return every(
         (
             _text(match.method, request.method),
             _path(match.path, request.path),
-            _host(match.host, request.host, port),
+            _host(match.host, request.host),
             Truth.MAYBE if match.headers else Truth.YES,
         )
     )
@@ -98,7 +106,8 @@ def _path(expression: str | None, path: str | None) -> Truth:
 
 def _ends_open(expression: str) -> bool:
     """Say whether an expression ends with ``.*`` whatever comes before: no alternative is outside of parentheses."""
-    if not expression.endswith(".*") or expression.endswith("\\.*") or "[" in expression or "(?" in expression:
+    # What asserts a place (``$``, a backslash and a letter), quotes or builds classes is not looked into.
+    if not expression.endswith(".*") or re.search(r"\[|\(\?|[$^]|\\[A-Za-z]|\\\.\*$", expression):
         return False
     depth, before = 0, ""
     for character in expression:
@@ -112,29 +121,28 @@ def _ends_open(expression: str) -> bool:
     return depth == 0
 
 
-def _host(expression: str | None, host: str | None, port: int | None) -> Truth:
-    """Say whether an expression matches the host that a client asked for, which may name the port as well."""
-    if expression is None or host is None or _is_hidden(host):
-        return Truth.YES if expression is None else Truth.MAYBE
-    spellings = {_text(expression, host), _text(expression, f"{host}:{port}")}
-    return spellings.pop() if len(spellings) == 1 else Truth.MAYBE
+def _host(expression: str | None, host: str | None) -> Truth:
+    """Say whether an expression matches the host that a client asked for."""
+    return Truth.MAYBE if expression is not None and host is not None and _is_hidden(host) else _text(expression, host)
 
 
-def _names(pattern: str, name: str) -> bool:
-    """Say whether a pattern means a name."""
-    return name_pattern(pattern).fullmatch(name) is not None
+def names_one(patterns: Iterable[str], name: str, *, deep: bool) -> Truth:
+    """Say whether one of the patterns means a recorded name, of which tokens may be hidden."""
+    if _is_hidden(name):
+        return Truth.MAYBE
+    return known(any(name_pattern(pattern, deep=deep).fullmatch(name) is not None for pattern in patterns))
 
 
 @lru_cache(maxsize=4096)
-def name_pattern(pattern: str) -> re.Pattern[str]:
-    """Return the expression of a name pattern: ``*`` alone is every name, ``*`` stays inside a label, and a leading
-    ``**.`` is one label or several (Cilium 1.19).
+def name_pattern(pattern: str, *, deep: bool = True) -> re.Pattern[str]:
+    """Return the expression of a name pattern: ``*`` alone is every name, ``*`` stays inside a label, and several at
+    the start before a dot are one label or more if patterns are ``deep`` (Cilium 1.19); before they were like one.
     """
-    if pattern == "*":
+    if not pattern.strip("*"):
         return re.compile(".*", re.DOTALL)
-    several = pattern.startswith("**.")
-    rest = pattern[3:] if several else pattern
-    text = "[-a-z0-9_]*".join(map(re.escape, rest.split("*")))
+    rest = pattern.lstrip("*")
+    several = deep and pattern.startswith("**") and rest.startswith(".")
+    text = "[-a-z0-9_]*".join(map(re.escape, re.split(r"\*+", rest[1:] if several else pattern)))
     return re.compile((r"(?:[-a-z0-9_]+\.)+" if several else "") + text)
 
 
@@ -150,7 +158,8 @@ def compiled(expression: str) -> Any:
     try:
         return re2.compile(expression, options)
     except re2.error as error:
-        raise ValueError(f"not a regular expression of RE2: {error}") from error
+        why = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
+        raise ValueError(f"not a regular expression of RE2: {why}") from error
 
 
 def describe(matches: Iterable[RequestMatch]) -> str:
@@ -164,3 +173,11 @@ def _described(match: RequestMatch) -> str:
         return f"DNS {ascii(match.pattern)[1:-1]}"
     parts = [match.method, match.path, match.host and f"of {match.host}", "with headers" if match.headers else None]
     return ascii(" ".join(["HTTP", *filter(None, parts)]))[1:-1]
+
+
+def describe_request(request: Request) -> str:
+    """Return a request for people, hostile text escaped."""
+    if isinstance(request, DnsRequest):
+        return f"the look-up of {ascii(request.name)[1:-1]}"
+    words = " ".join(filter(None, (request.method, request.path, request.host and f"of {request.host}")))
+    return f"the request {ascii(words)[1:-1]}"

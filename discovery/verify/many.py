@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from discovery.model.edge import Direction, Edge, Endpoint
-from discovery.model.requests import ConnectionKey, connection_key
 from discovery.verify.columns import ALLOWED, Columns, Connections, Rows, content_code
 from discovery.verify.endpoints import Ends
 from discovery.verify.ends import End
 from discovery.verify.evaluate import Evaluator
+from discovery.verify.recorded import Recorded
 from discovery.verify.rules import ReadPolicy, ReadRule
 from discovery.verify.use import RuleKey, Use, rule_key
 
@@ -23,15 +23,15 @@ def decide_many(
     ends: Ends,
     evaluator: Evaluator,
     uses: dict[RuleKey, Use],
-    asked: Collection[ConnectionKey] = (),
+    told: Recorded | None = None,
 ) -> tuple[set[int], set[int]]:
     """Return the numbers of the edges of which every connection is surely allowed, and of all that were decided; what
-    these use rules for is noted. An edge of no single port, of an end that nobody knows, or one of the connections with
-    requests that are ``asked`` about, is not decided.
+    these use rules for is noted. An edge of no single port or of an end that nobody knows is not decided, and none of
+    which requests or names were ``told``.
     """
     table = _Table(ends)
     for number, edge in enumerate(edges):
-        if not asked or connection_key(edge) not in asked:
+        if told is None or not _is_told(edge, ends, told):
             table.add(number, edge)
     given = Connections(
         clients=_column(table.clients), servers=_column(table.servers), contents=_column(table.contents)
@@ -55,6 +55,17 @@ def decide_many(
     outcomes = Columns(evaluator, table.ends).decide(given, note)
     decided = set(np.unique(owner).tolist())
     return decided - set(np.unique(owner[outcomes != ALLOWED]).tolist()), decided
+
+
+def _is_told(edge: Edge, ends: Ends, told: Recorded) -> bool:
+    """Say whether anything was recorded beside an edge."""
+    if edge.protocol is None or not (told.requests or told.names):
+        return False
+    return any(
+        told.asked(client, server, edge.protocol, edge.port) is not None or told.named(client, server) is not server
+        for client in ends.of(edge.client)
+        for server in ends.of(edge.server)
+    )
 
 
 @dataclass(slots=True)

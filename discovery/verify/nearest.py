@@ -9,6 +9,7 @@ from discovery.model.ports import PortSet
 from discovery.verify.decisions import Probe, SideDecision
 from discovery.verify.ends import End, EntityEnd, PeerMatcher, PodEnd
 from discovery.verify.fields import shown
+from discovery.verify.layer7 import describe, describe_request
 from discovery.verify.rules import (
     Action,
     AllMatch,
@@ -66,6 +67,8 @@ def _port_lack(rule: ReadRule, probe: Probe) -> str:
     """Return what a rule with the right peer lacks."""
     if rule.protocol is not probe.protocol:
         return f"{probe.protocol} is not {rule.protocol}"
+    if rule.layer7 and probe.request is not None and not (probe.content - rule.content).intervals:
+        return f"{describe_request(probe.request)} is not among {describe(rule.layer7)}"
     word = "port" if probe.protocol.has_ports else "type"
     named = f"{_ports(rule.content)}{' or ' if rule.content.intervals and rule.names else ''}{', '.join(rule.names)}"
     return f"{word} {probe.content} is not among {named}"

@@ -7,15 +7,15 @@ layer 7 that was recorded. It is denied if any of them is, else unknown if any o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from discovery.model.edge import Edge
-from discovery.model.requests import ConnectionKey, Request, connection_key
+from discovery.model.edge import Edge, Protocol
 from discovery.model.workload import WorkloadVersion
 from discovery.verify.decisions import STRANGER, Decision, Outcome, Probe, SideDecision
 from discovery.verify.endpoints import Ends
+from discovery.verify.ends import End
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.recorded import Recorded
 from discovery.verify.use import RuleKey, Use, rule_key
@@ -66,8 +66,13 @@ def replay(
 ) -> Replay:
     """Return the fate of every edge under the evaluator's policies."""
     ends = Ends(versions, recorded)
-    # Requests matter to rules about them alone.
-    requests = recorded.requests if recorded is not None and evaluator.asks_requests else {}
+    # Requests and names matter to rules about them alone.
+    known = recorded or Recorded()
+    told = replace(
+        known,
+        requests=known.requests if evaluator.asks_requests else {},
+        names=known.names if evaluator.asks_names else {},
+    )
     uses: dict[RuleKey, Use] = {}
     given = tuple(edges)
     covered: frozenset[int] | set[int] = frozenset()
@@ -75,12 +80,12 @@ def replay(
     if len(given) >= COLUMNS_FROM:
         from discovery.verify.many import decide_many
 
-        covered, noted = decide_many(given, ends, evaluator, uses, requests.keys())
+        covered, noted = decide_many(given, ends, evaluator, uses, told)
     return Replay(
         edges=tuple(
             Replayed(edge=edge, fate=Fate.COVERED)
             if number in covered
-            else _replay_one(edge, ends, evaluator, {} if number in noted else uses, requests)
+            else _replay_one(edge, ends, evaluator, {} if number in noted else uses, told)
             for number, edge in enumerate(given)
         ),
         uses=uses,
@@ -92,7 +97,7 @@ def _replay_one(
     ends: Ends,
     evaluator: Evaluator,
     uses: dict[RuleKey, Use],
-    requests: Mapping[ConnectionKey, tuple[Request | None, ...]],
+    told: Recorded,
 ) -> Replayed:
     """Return the fate of one edge, and note the rules that allow it."""
     if edge.protocol is None:
@@ -102,12 +107,7 @@ def _replay_one(
         if not found:
             return Replayed(edge=edge, fate=Fate.UNKNOWN, reason=f"nothing is known of {endpoint}")
     worst: tuple[Decision, Probe] | None = None
-    asked = requests.get(connection_key(edge), (None,)) if requests else (None,)
-    for client, server, request in itertools.product(clients, servers, asked):
-        probe = Probe(
-            client=client, server=server, protocol=edge.protocol, port=edge.port, icmp_type=edge.icmp_type,
-            request=request,
-        )  # fmt: skip
+    for probe in _probes(edge, edge.protocol, clients, servers, told):
         decision = evaluator.decide(probe)
         _note_use(edge, decision, uses)
         outcome = decision.outcome
@@ -121,6 +121,19 @@ def _replay_one(
     fate = Fate.WOULD_DENY if decision.outcome is Outcome.DENIED else Fate.UNKNOWN
     sides = tuple(side for side in (decision.egress, decision.ingress) if side.outcome is not Outcome.ALLOWED)
     return Replayed(edge=edge, fate=fate, sides=sides, probe=probe)
+
+
+def _probes(
+    edge: Edge, protocol: Protocol, clients: tuple[End, ...], servers: tuple[End, ...], told: Recorded
+) -> Iterator[Probe]:
+    """Yield the connections that an edge stands for, with the requests that were recorded on each."""
+    for client, server in itertools.product(clients, servers):
+        there = told.named(client, server)
+        for request in told.asked(client, server, protocol, edge.port) or (None,):
+            yield Probe(
+                client=client, server=there, protocol=protocol, port=edge.port, icmp_type=edge.icmp_type,
+                request=request,
+            )  # fmt: skip
 
 
 def _note_use(edge: Edge, decision: Decision, uses: dict[RuleKey, Use]) -> None:

@@ -31,6 +31,7 @@ from discovery.verify.conditions import (
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
 from discovery.verify.nearest import describe_peers
 from discovery.verify.rules import (
+    Action,
     AllMatch,
     CidrMatch,
     ExceptMatch,
@@ -46,6 +47,8 @@ LOCAL = "local"
 ELSEWHERE = "elsewhere"
 MAX_PAIRS = 20_000
 _NODES = (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER)
+# So many numbers are tried for each port by name.
+_FEW_NUMBERS = 32
 # A rule of fewer ports is about these ports.
 _FEW_PORTS = 1_000
 # Outside of every usual prefix: the benchmarking range of RFC 2544 and the documentation range of RFC 3849.
@@ -88,6 +91,30 @@ def named_ports(policies: Iterable[ReadPolicy]) -> tuple[NamedPort, ...]:
     )
 
 
+def _port_maps(policies: tuple[ReadPolicy, ...]) -> list[tuple[str, tuple[NamedPort, ...]]]:
+    """Return the ports that pods may have by name, with words for them: numbers of their own, and where rules also deny
+    or pass, so that it matters, the numbers that rules are about.
+    """
+    base = named_ports(policies)
+    rules = [rule for policy in policies for rule in policy.rules]
+    maps = [("", base)]
+    if all(rule.action is Action.ALLOW for rule in rules):
+        return maps
+    for place, one in enumerate(base):
+        numbers = {
+            number
+            for rule in rules
+            if rule.protocol == one.protocol and len(rule.ports) < _FEW_PORTS
+            for number in rule.ports
+        }
+        for number in sorted(numbers)[:_FEW_NUMBERS]:
+            meant = replace(one, number=number)
+            maps.append(
+                (f" whose port {ascii(one.name)[1:-1]} is {number}", (*base[:place], meant, *base[place + 1 :]))
+            )
+    return maps
+
+
 def is_whole(policies: Iterable[ReadPolicy]) -> bool:
     """Say whether :func:`pods_of` tries every pair of selectors: there may be too many."""
     return sum(len(group) * (len(group) - 1) // 2 for group in _alike(_drafts(policies))) <= MAX_PAIRS
@@ -114,7 +141,7 @@ def _alike(drafts: _Drafts) -> list[_Drafts]:
 def pods_of(policies: Iterable[ReadPolicy]) -> tuple[StandIn, ...]:
     """Return the pods that stand for all, each set of attributes once; they have a port for every name."""
     given = tuple(policies)
-    drafts, ports = _drafts(given), named_ports(given)
+    drafts = _drafts(given)
     found: dict[tuple[object, ...], StandIn] = {}
     for match, draft in drafts:
         _add(found, describe_peers((match,)), draft, [match])
@@ -130,7 +157,10 @@ def pods_of(policies: Iterable[ReadPolicy]) -> tuple[StandIn, ...]:
         bare = _Draft(cluster=LOCAL, namespace=namespace, labels={}, namespace_labels={}, account="default")
         _add(found, f"other pods of {ascii(namespace)[1:-1]}" if namespace != ELSEWHERE else "pods elsewhere", bare, [])
     return tuple(
-        replace(stand, end=replace(stand.end, ports=ports)) for stand in found.values() if isinstance(stand.end, PodEnd)
+        replace(stand, name=stand.name + words, end=replace(stand.end, ports=ports))
+        for words, ports in _port_maps(given)
+        for stand in found.values()
+        if isinstance(stand.end, PodEnd)
     )
 
 

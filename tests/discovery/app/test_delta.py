@@ -142,8 +142,13 @@ def test_what_cannot_be_kept_is_left_alone(tmp_path: Path, change: dict[str, obj
 
 
 def test_a_monitor_form_never_takes_the_place_of_an_enforced_one(tmp_path: Path) -> None:
-    """That would open what is closed; in enforce mode the rule is added."""
-    on = PLATFORMS[Dialect.CALICO]
+    """That would open what is closed; in enforce mode the rule is added. A staged policy of Calico stands beside it."""
+    staged = PLATFORMS[Dialect.CALICO]
+    run(tmp_path / "calico", None, staged, ingress=ALLOWS[:1], mode=Mode.ENFORCE)
+    (artifact,) = run(tmp_path / "both", tmp_path / "calico", staged, ingress=ALLOWS[:2]).rendered.artifacts
+    (manifest,) = artifact.documents
+    assert (manifest["kind"], len(manifest["spec"]["ingress"])) == ("StagedNetworkPolicy", 2)
+    on = platform("kubernetes=1.31")
     run(tmp_path / "old", None, on, ingress=ALLOWS[:1], mode=Mode.ENFORCE)
     watched = run(tmp_path / "watched", tmp_path / "old", on, ingress=ALLOWS[:2])
     assert (watched.rendered.artifacts, errors(watched)) == ((), ["existing-not-kept"])

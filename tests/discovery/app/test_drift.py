@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from discovery.app.deployed import read_deployed
-from discovery.app.drift import DAY, Drift, UnusedRule, drift_json, drift_section, is_outside, unused_rules
+from discovery.app.drift import DAY, Drift, UnusedRule, drift_json, drift_section, is_outside, narrowed, unused_rules
 from discovery.app.markdown import page
 from discovery.model.diagnostics import Diagnostic, Level
-from discovery.model.edge import Direction, Edge
+from discovery.model.edge import Direction, Edge, Protocol
 from discovery.model.intent import Dialect, Origin
+from discovery.model.requests import ConnectionKey, HttpRequest, Request
+from discovery.verify.recorded import Recorded
 from tests.discovery.learn.builders import EVIDENCE, NOVEMBER, edge
-from tests.discovery.verify.asking import knp
+from tests.discovery.verify.asking import cnp, knp
 from tests.discovery.verify.builders import intent, platform, tcp, version, workload_peer
 
 VERSIONS = (version("web"), version("a"), version("b"), version("c"))
@@ -119,3 +123,31 @@ def test_only_policies_of_the_namespaces_that_were_asked_for(tmp_path: Path) -> 
     """What was not asked for is not told."""
     assert unused(tmp_path, seen("a", 0, 20), namespaces=("pay",)) == []
     assert unused(tmp_path, seen("a", 0, 20), namespaces=("shop",)) is not None
+
+
+HTTP = cnp(
+    "{endpointSelector: {matchLabels: {app: web}}, ingress: [{fromEndpoints: [{matchLabels: {app: a}}], toPorts: "
+    "[{ports: [{port: '80', protocol: TCP}], rules: {http: [{path: /a}]}}]}]}"
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "codes"),
+    [
+        ((HttpRequest(path="/a"),), []),
+        ((HttpRequest(path="/b"),), ["existing-narrow"]),
+        (None, ["existing-narrow"]),
+    ],
+)
+def test_rules_that_are_there_and_restrict_further(
+    tmp_path: Path, asked: tuple[Request, ...] | None, codes: list[str]
+) -> None:
+    """An allow beside them would lift them, so none is written; what they refuse, or may, is told."""
+    (tmp_path / "k.yaml").write_text(HTTP)
+    there = {Dialect.CILIUM: read_deployed(tmp_path)[Dialect.CILIUM]}
+    key: ConnectionKey = (version("a").ref.key, version("web").ref.key, Protocol.TCP, 80)
+    recorded = Recorded(requests={key: asked} if asked else {})
+    edges = [edge("a", "web", 80), edge("b", "web", 80)]
+    found = narrowed(there, {Dialect.CILIUM: platform("cilium=1.18")}, edges, VERSIONS, recorded)
+    assert [one.code for one in found] == codes
+    assert all(map(is_outside, found))

@@ -225,3 +225,17 @@ def test_a_delta_is_promoted_beside_what_it_was_made_for(repo: Path, tmp_path: P
     alone = promote(tmp_path / "delta", source, tmp_path / "a", Dialect.CALICO)
     beside = promote(tmp_path / "delta", source, tmp_path / "b", Dialect.CALICO, existing=there)
     assert (alone.exit_codes, beside.exit_codes) == ((EXIT_CUT,), ())
+
+
+def test_what_other_policies_do_to_others_stands_in_the_way_of_nothing(made: tuple[Path, Path], tmp_path: Path) -> None:
+    """A conflict of another namespace does not block this one; a folder without the dialect is said."""
+    source, policies = made
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "deny.yaml").write_text(DENY.replace("namespace: data", "namespace: payments"))
+    assert promote(policies, source, tmp_path / "a", namespaces=("edge",), existing=there).exit_codes == ()
+    assert promote(policies, source, tmp_path / "b", namespaces=("payments",), existing=there).exit_codes == (EXIT_CUT,)
+    calico = tmp_path / "calico"
+    suggest(source, calico, SuggestOptions(workers=0, dialects=(Dialect.CALICO,)))
+    with pytest.raises(OptionError, match="nothing for kubernetes"):
+        promote(policies, source, tmp_path / "c", existing=calico)

@@ -126,6 +126,7 @@ def test_enforcing_files_are_retired_only_when_asked(source: str, tmp_path: Path
         (["--existing", "EMPTY"], 1, ["no manifests", "kubectl get"]),
         (["--drift"], 2, ["nothing to compare with", "--existing"]),
         (["--unused-days", "0"], 2, ["unused-days"]),
+        (["--namespace", "no-such"], 2, ["no-such", "known namespaces"]),
         (["--input-format", "nonsense"], 1, ["nonsense"]),
         (["--workers", "-1"], 2, ["-1"]),
         (["--format", "xml"], 2, ["xml"]),

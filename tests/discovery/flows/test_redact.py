@@ -12,7 +12,7 @@ from discovery.flows.redact import MAX_TEXT, REDACTED, is_secret_like, redact_pa
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("http://user:hunter2@api.shop:8080/a/b?token=abc#frag", ("api.shop", "/a/b?")),
+        ("http://user:hunter2@api.shop:8080/a/b?token=abc#frag", ("api.shop:8080", "/a/b?")),
         ("https://API.Shop", ("api.shop", "/")),
         ("/a/b?x=1", (None, "/a/b?")),
         ("/a#secret", (None, "/a?")),
@@ -26,7 +26,8 @@ from discovery.flows.redact import MAX_TEXT, REDACTED, is_secret_like, redact_pa
         ("/users/bob@shop", (None, "/users/bob@shop")),
         ("", (None, "")),
         ("http://[::1", (None, REDACTED)),
-        ("http://[2001:db8::1]:80/x", ("2001:db8::1", "/x")),
+        ("http://shop:no/x", (None, REDACTED)),
+        ("http://[2001:db8::1]:80/x", ("[2001:db8::1]:80", "/x")),
         ("/reset/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0", (None, f"/reset/{REDACTED}")),
         ("/v1/orders/550e8400-e29b-41d4-a716-446655440000", (None, "/v1/orders/550e8400-e29b-41d4-a716-446655440000")),
         ("/internationalization/configuration-service-v2", (None, "/internationalization/configuration-service-v2")),

@@ -20,7 +20,7 @@ WEB, CART = (known_workloads().ref_of[info.identity].key for info in (CLIENT, SE
 Found = dict[ConnectionKey, tuple[Request | None, ...]]
 
 
-def read(folder: Path, *rows: dict[str, Any], **window: Any) -> tuple[Found, dict[str, tuple[str, ...]]]:
+def read(folder: Path, *rows: dict[str, Any], **window: Any) -> tuple[Found, dict[tuple[str, str], tuple[str, ...]]]:
     """Return the requests and the names of canonical rows."""
     files = write_parts(folder, rows)
     with engine(threads=1) as connection:
@@ -51,7 +51,7 @@ def test_each_request_of_a_connection_once(tmp_path: Path) -> None:
             HttpRequest(method="GET", host="h", path="/a"),
             HttpRequest(method="PUT", host="h", path="/a"),
         ),
-        (WEB, "external", Protocol.UDP, 53): (DnsRequest(name="api.example.org"), None),
+        (WEB, "10.0.0.2", Protocol.UDP, 53): (DnsRequest(name="api.example.org"), None),
     }
     assert names == {}
 
@@ -71,15 +71,15 @@ def test_the_window_counts(tmp_path: Path) -> None:
         dns("b.example.org", "192.0.2.1", time=late), since=late,
     )  # fmt: skip
     assert found[WEB, CART, Protocol.TCP, 8_080] == (HttpRequest(method="GET", host="h", path="/a"),)
-    assert names == {"192.0.2.1": ("b.example.org",)}
+    assert names == {(WEB, "192.0.2.1"): ("b.example.org",)}
 
 
 def test_answers_name_addresses(tmp_path: Path) -> None:
-    """An address has all names that it was an answer to."""
+    """An address has all names that it was an answer to, for who asked."""
     rows = (dns("b.example.org", "192.0.2.1", "192.0.2.2"), dns("a.example.org", "192.0.2.1"))
     assert read(tmp_path, *rows)[1] == {
-        "192.0.2.1": ("a.example.org", "b.example.org"),
-        "192.0.2.2": ("b.example.org",),
+        (WEB, "192.0.2.1"): ("a.example.org", "b.example.org"),
+        (WEB, "192.0.2.2"): ("b.example.org",),
     }
 
 

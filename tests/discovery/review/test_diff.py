@@ -256,3 +256,26 @@ def test_too_many_selectors_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not few.whole
     assert "too many selectors" in "".join(as_text(few))
     assert "too many selectors" in "".join(as_markdown(few))
+
+
+def test_a_deny_of_a_port_by_name_may_be_one_of_a_number() -> None:
+    """The name may be the very number that another rule allows: such a pod is tried, too."""
+    allow = "ingress: [{fromEntities: [all], toPorts: [{ports: [{port: '8080', protocol: TCP}]}]}]"
+    deny = "ingressDeny: [{fromEntities: [all], toPorts: [{ports: [{port: http, protocol: TCP}]}]}]"
+    found = diff(
+        cilium(f"{{endpointSelector: {{}}, {allow}}}"), cilium(f"{{endpointSelector: {{}}, {allow}, {deny}}}"), CILIUM
+    )
+    denied = [one for one in found.changes if one.kind is Kind.DENIED and one.words == "TCP/8080"]
+    assert denied
+    assert all("whose port http is 8080" in one.server for one in denied)
+
+
+def test_the_order_of_rules_of_layer_7_is_no_difference() -> None:
+    """They are alternatives."""
+
+    def given(*paths: str) -> ReadSet:
+        rules = ", ".join(f"{{path: {path}}}" for path in paths)
+        return cilium(GET.replace("RULES", f", rules: {{http: [{rules}]}}"))
+
+    assert diff(given("/a", "/b"), given("/b", "/a", "/a"), CILIUM, [("p0.yaml", False)]).changes == ()
+    assert diff(given("/a"), given("/b"), CILIUM, [("p0.yaml", False)]).unclear == ("p0.yaml",)
