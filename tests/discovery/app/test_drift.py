@@ -75,19 +75,16 @@ RULE = UnusedRule(
 CUTS = Diagnostic(code="existing-cuts", level=Level.WARNING, subject="shop/web", message="m")
 
 
-def drift(**changes: object) -> Drift:
-    """Return drift of nothing, but for the changes."""
-    nothing = Drift(proposed={"cilium": 0}, said={"cilium": 3}, outside=(), unused=(), days=30)
-    return replace(nothing, **changes)  # type: ignore[arg-type]
+NOTHING = Drift(proposed={"cilium": 0}, said={"cilium": 3}, outside=(), unused=(), days=30)
 
 
 def test_what_counts_as_drift() -> None:
     """Files that add, traffic outside that could not be added, and unused rules; a short window is none."""
-    assert not drift().found
-    assert not drift(unused=None).found
-    assert drift(proposed={"cilium": 1}).found
-    assert drift(outside=(CUTS,)).found
-    assert drift(unused=(RULE,)).found
+    assert not NOTHING.found
+    assert not replace(NOTHING, unused=None).found
+    assert replace(NOTHING, proposed={"cilium": 1}).found
+    assert replace(NOTHING, outside=(CUTS,)).found
+    assert replace(NOTHING, unused=(RULE,)).found
     assert is_outside(CUTS)
     assert not is_outside(replace(CUTS, code="window-short"))
 
@@ -99,13 +96,13 @@ def text_of(found: Drift) -> str:
 
 def test_what_people_and_machines_read() -> None:
     """Each state has its sentence; the JSON has the rule with its place."""
-    assert "| cilium | 3 | 0 |" in text_of(drift())
-    assert "Every rule was used in the last 30 days" in text_of(drift())
-    assert "shorter than 1 day:" in text_of(drift(unused=None, days=1))
-    assert "1 finding" in text_of(drift(outside=(CUTS,)))
-    assert "never in this window" in text_of(drift(unused=(RULE,)))
-    assert "2026-11-01" in text_of(drift(unused=(replace(RULE, last_used=NOVEMBER),)))
-    told = drift_json(drift(unused=(RULE,), outside=(CUTS,)))
+    assert "| cilium | 3 | 0 |" in text_of(NOTHING)
+    assert "Every rule was used in the last 30 days" in text_of(NOTHING)
+    assert "shorter than 1 day:" in text_of(replace(NOTHING, unused=None, days=1))
+    assert "1 finding" in text_of(replace(NOTHING, outside=(CUTS,)))
+    assert "never in this window" in text_of(replace(NOTHING, unused=(RULE,)))
+    assert "2026-11-01" in text_of(replace(NOTHING, unused=(replace(RULE, last_used=NOVEMBER),)))
+    told = drift_json(replace(NOTHING, unused=(RULE,), outside=(CUTS,)))
     assert told["found"] is True
     assert told["unusedRules"] == [
         {

@@ -85,9 +85,7 @@ def in_columns(evaluator: Evaluator, ends: list[End], probes: list[Probe]) -> tu
     given = Connections(
         clients=np.array([place[id(probe.client)] for probe in probes]),
         servers=np.array([place[id(probe.server)] for probe in probes]),
-        contents=np.array(
-            [content_code(p.protocol, p.icmp_type if p.port is None else p.port) for p in probes]  # type: ignore[arg-type]
-        ),
+        contents=np.array([content_code(p.protocol, next(iter(p.content))) for p in probes]),
     )
     found = Columns(evaluator, ends).decide(given, learn)
     return [OUTCOMES[one] for one in found], uses
