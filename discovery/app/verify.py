@@ -15,6 +15,7 @@ from discovery.app.manifests import PolicySet, policy_sets
 from discovery.app.options import Progress, SuggestOptions, no_progress
 from discovery.app.told import gone_by, recorded_by, told_by
 from discovery.app.verification import Code, Finding, SetReport, Verification
+from discovery.app.words import counted
 from discovery.learn.intents import Subjects, learn
 from discovery.learn.judge import EXPLANATIONS, Judged, Options, Reason, Ruling
 from discovery.model.capture import Aspect, Shows, merged, shown
@@ -397,7 +398,7 @@ def _of_rule(breadth: Breadth, about: Traffic) -> Iterator[Finding]:
     if breadth.contents:
         parts.append(f"{breadth.contents:,} ports or types more than were used")
     if breadth.workloads:
-        parts.append(f"{breadth.workloads:,} workloads that never used it")
+        parts.append(f"{counted(breadth.workloads, 'workload')} that never used it")
     if breadth.addresses is None:
         parts.append("any address outside")
     elif breadth.addresses:
