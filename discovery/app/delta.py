@@ -22,6 +22,7 @@ from discovery.verify.binding import bind
 from discovery.verify.coverage import Coverage
 from discovery.verify.effects import isolates_now
 from discovery.verify.read import read_policies
+from discovery.verify.recorded import Recorded
 from discovery.verify.rules import ReadPolicy
 from generators.keeping import is_writable, leaves_out
 
@@ -73,6 +74,7 @@ def delta_of(
     deployed: Deployed,
     platform: Platform,
     versions: tuple[WorkloadVersion, ...],
+    recorded: Recorded | None = None,
 ) -> Delta:
     """Return what of the intents is not there already. ``whole`` is all of it, rendered: a file of it would take the
     place of the manifest of the same kind and name, so the rules of that one are kept, and added to.
@@ -82,7 +84,7 @@ def delta_of(
     there, unbound = bind(deployed.read.policies, clusters)
     own = _own(whole, there, clusters)
     counting = [policy for policy in there if whole.mode is Mode.MONITOR or isolates_now(policy, platform)]
-    together = Coverage(counting, platform, versions, deployed.read.tiers)
+    together = Coverage(counting, platform, versions, deployed.read.tiers, recorded)
     delta = Delta(
         intents=tuple(_left(intent, together) for intent in given),
         beside=tuple(policy for policy in counting if policy.complete),

@@ -24,6 +24,7 @@ from discovery.verify.evaluate import Evaluator
 from discovery.verify.reach import Openness, left_open
 from discovery.verify.read import ReadSet, read_policies
 from discovery.verify.readback import Beside, check, covers
+from discovery.verify.recorded import Recorded
 from discovery.verify.rules import Tier
 from generators import render
 from generators.base import RenderRequest
@@ -35,7 +36,8 @@ class Wanted:
 
     ``edges`` are the learned ones, ``versions`` those of all workloads. ``isolated`` is what policies of the cluster
     isolate already, ``remarks`` what every file says about its input, ``owners`` label values of owners. ``deployed``
-    are the policies that are there, by dialect: the files are what these lack.
+    are the policies that are there, by dialect: the files are what these lack, given what was ``recorded`` beside
+    edges.
     """
 
     intents: tuple[PolicyIntent, ...]
@@ -46,6 +48,7 @@ class Wanted:
     remarks: tuple[str, ...] = ()
     owners: Mapping[WorkloadRef, str]
     deployed: Mapping[Dialect, Deployed] = field(default_factory=dict)
+    recorded: Recorded = field(default_factory=Recorded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,7 @@ def _added(wanted: Wanted, request: RenderRequest, whole: Rendered) -> tuple[Ren
     left alone, and said, so that the rest can be published.
     """
     deployed = wanted.deployed[request.platform.dialect]
-    delta = delta_of(whole, wanted.intents, deployed, request.platform, wanted.versions)
+    delta = delta_of(whole, wanted.intents, deployed, request.platform, wanted.versions, wanted.recorded)
     while True:
         rendered = render(replace(request, intents=delta.intents, kept=delta.kept))
         delta = delta.only(artifact.workload for artifact in rendered.artifacts)
@@ -131,6 +134,7 @@ def prove(wanted: Wanted, rendered: Rendered, read: ReadSet, delta: Delta | None
             tiers=wanted.deployed[platform.dialect].read.tiers,
             written=frozenset(written),
             subjects=frozenset(intent.workload for intent in wanted.intents),
+            recorded=Recorded(names=wanted.recorded.names),
         )
     kept = [policy for mine in left.replaced.values() for policy in mine]
     return (

@@ -37,6 +37,7 @@ from discovery.model.inventory import Inventory
 from discovery.model.platform import detect_platforms
 from discovery.model.workload import WorkloadRef
 from discovery.verify.reach import Openness
+from discovery.verify.recorded import Recorded
 
 FULL_DAY = 86_400_000_000  # microseconds
 # Below this number of delivered edges a second process costs more than it saves.
@@ -105,6 +106,7 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
         isolated=isolated,
         remarks=_remarks(evidence),
         deployed=deployed,
+        recorded=recorded_by(evidence) if deployed else Recorded(),
         owners={} if owners is None else owner_labels(owners, {intent.workload for intent in learned.intents}),
     )
     makers.give(wanted, [options.platforms[dialect] for dialect in options.dialects], staging)

@@ -13,6 +13,7 @@ from discovery.model.workload import Selector, WorkloadVersion
 from discovery.verify.ends import AddressEnd, End, EntityEnd, PodEnd
 from discovery.verify.evaluate import Evaluator
 from discovery.verify.members import Members
+from discovery.verify.recorded import Recorded
 from discovery.verify.rules import Action, PodMatch, ReadPolicy, Tier
 from discovery.verify.truth import Truth
 
@@ -33,9 +34,11 @@ class Coverage:
         platform: Platform,
         versions: Iterable[WorkloadVersion],
         tiers: Iterable[Tier] = (),
+        recorded: Recorded | None = None,
     ) -> None:
-        """Index the policies and the workloads."""
+        """Index the policies and the workloads; names of addresses are as they were recorded."""
         known = tuple(versions)
+        self._recorded = recorded or Recorded()
         told = [spoken(policy) for policy in policies if policy.complete]
         self._evaluator = Evaluator(told, platform, as_enforced=True, tiers=tiers, versions=known)
         self._members = Members(known)
@@ -59,7 +62,8 @@ class Coverage:
         pods, ends = self._pods(intent.subject), tuple(self._ends(allow.peer))
         for pod in pods:
             here = PodEnd(version=pod)
-            for there in ends:
+            for end in ends:
+                there = self._recorded.named(here, end) if intent.direction is Direction.EGRESS else end
                 client, server = (here, there) if intent.direction is Direction.EGRESS else (there, here)
                 sure, _ = self._evaluator.allowed_on(intent.direction, client, server, allow.protocol)
                 if (wanted - sure).intervals:
@@ -80,7 +84,9 @@ class Coverage:
         """Yield all that a peer stands for."""
         if isinstance(peer, CidrPeer):
             for prefix in peer.prefixes:
-                yield AddressEnd(address=prefix, names=peer.names)
+                # One address is written as it is recorded.
+                single = prefix.removesuffix("/128" if ":" in prefix else "/32")
+                yield AddressEnd(address=single, names=peer.names)
         elif isinstance(peer, EntityPeer):
             for address in peer.addresses or (None,):
                 yield EntityEnd(entity=peer.entity, address=address)

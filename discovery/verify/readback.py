@@ -13,7 +13,7 @@ Codes of :func:`check`, all of level error unless said otherwise: ``direction-mi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from discovery.model.diagnostics import Diagnostic, Level
 from discovery.model.edge import Direction, Edge, Endpoint
@@ -28,6 +28,7 @@ from discovery.verify.evaluate import Evaluator
 from discovery.verify.fields import shown
 from discovery.verify.meaning import differences, intended, said, written
 from discovery.verify.read import ReadSet
+from discovery.verify.recorded import Recorded
 from discovery.verify.replay import Fate, Replayed, replay
 from discovery.verify.rules import PodMatch, ReadPolicy, ReadRule, Tier
 
@@ -91,7 +92,7 @@ def covers(
     together = [*map(spoken, policies), *more.policies]
     evaluator = Evaluator(together, platform, as_enforced=True, tiers=more.tiers, versions=known.all)
     found: list[Diagnostic] = []
-    for one in replay(edges, known.all, evaluator).edges:
+    for one in replay(edges, known.all, evaluator, more.recorded).edges:
         found += _not_covered(one, known, platform, beside)
     return _sorted(found)
 
@@ -99,13 +100,15 @@ def covers(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
     """What is there already and decides together with the files: policies and tiers. ``written`` are the sides that the
-    files govern, ``subjects`` the workloads that policies were asked for.
+    files govern, ``subjects`` the workloads that policies were asked for; ``recorded`` is what was recorded beside
+    edges.
     """
 
     policies: tuple[ReadPolicy, ...]
     tiers: tuple[Tier, ...]
     written: frozenset[tuple[WorkloadRef, Direction]]
     subjects: frozenset[WorkloadRef]
+    recorded: Recorded = field(default_factory=Recorded)
 
 
 class _Versions:

@@ -9,6 +9,7 @@ from discovery.model.intent import Allow, PolicyIntent
 from discovery.model.workload import Entity
 from discovery.verify.coverage import Coverage
 from discovery.verify.read import read_policies
+from discovery.verify.recorded import Recorded
 from tests.discovery.verify.asking import CALICO, CILIUM, cnp, gnp, knp
 from tests.discovery.verify.builders import cidr_peer, entity_peer, intent, platform, tcp, version, workload_peer
 
@@ -79,3 +80,18 @@ def test_a_deny_that_comes_first_takes_away() -> None:
     deny = gnp("{order: 1, ingress: [{action: Deny, source: {selector: app == 'a'}}]}").replace("name: g", "name: d")
     found = coverage(allow, deny, on=CALICO)
     assert [found.says(web(FROM[name]), FROM[name]) for name in ("a", "b")] == [False, True]
+
+
+def test_names_that_the_client_looked_up_count() -> None:
+    """An address that an FQDN rule means is said, for who asked for the name."""
+    policy = cnp(
+        "{endpointSelector: {matchLabels: {app: a}}, egress: [{toFQDNs: [{matchName: api.example.org}]}, "
+        "{toPorts: [{ports: [{port: '53', protocol: ANY}], rules: {dns: [{matchPattern: '*'}]}}]}]}"
+    )
+    read = read_policies({"p.yaml": policy})
+    api = tcp(cidr_peer("192.0.2.1/32"), 443)
+    asked = intent("a", Direction.EGRESS, api)
+    for client, said in (("a", True), ("b", False)):
+        names = {(version(client).ref.key, "192.0.2.1"): ("api.example.org",)}
+        found = Coverage(read.policies, platform(CILIUM), VERSIONS, recorded=Recorded(names=names))
+        assert found.says(asked, api) is said
