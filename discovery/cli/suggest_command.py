@@ -240,11 +240,16 @@ def _tell(done: Suggestion, output: str) -> None:
 
 
 def _tell_drift(done: Suggestion) -> None:
-    """Print what is there already, and what of it nobody uses."""
+    """Print what is there already, what it does not let pass, and what of it nobody uses."""
     from discovery.app.words import counted
 
-    if done.drift is not None:
-        said = ", ".join(f"{count:,} {name}" for name, count in done.drift.said.items())
-        unused = "" if done.drift.unused is None else f"{counted(len(done.drift.unused), 'rule')} not used for "
-        unused += counted(done.drift.days, "day") if unused else ""
-        click.echo(f"There      {said} directions need nothing more{unused and '; '}{unused}")
+    if done.drift is None:
+        return
+    said = ", ".join(f"{count:,} {name}" for name, count in done.drift.said.items())
+    unused = "" if done.drift.unused is None else f"{counted(len(done.drift.unused), 'rule')} not used for "
+    unused += counted(done.drift.days, "day") if unused else ""
+    click.echo(f"There      {said} directions need nothing more{unused and '; '}{unused}")
+    for one in done.drift.outside[:3]:
+        click.echo(f"Outside    {printable(one.subject)}: {printable(one.message)}")
+    if len(done.drift.outside) > 3:
+        click.echo(f"Outside    and {len(done.drift.outside) - 3} more in summary.md")
