@@ -77,6 +77,8 @@ def propose(evidence: Evidence, folder: Path, options: SuggestOptions) -> Sugges
             hint="fix the input, or add --allow-partial to learn from what there is (the summary will say so)",
         )
     _check_usable(evidence.completeness)
+    _check_apart(folder, options)
+    _check_namespaces(evidence, options)
     if evidence.inventory is not None:
         _check_cluster(evidence.inventory, evidence.edges)
         told = evidence.inventory
@@ -94,8 +96,6 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
     options.progress("learning", 1, 3)
     # What was given may lack a policy that the flows name (rule 7).
     isolated = existing.isolated | evidence.governed
-    _check_apart(folder, options)
-    _check_namespaces(evidence, options)
     staging = stage(folder)
     deployed = {} if options.existing is None else read_deployed(options.existing)
     wanted = Wanted(
@@ -113,7 +113,9 @@ def _proposed(evidence: Evidence, folder: Path, options: SuggestOptions, makers:
     texts = evidence_files(learned)
     write_staged(staging, texts)
     made = makers.results()
-    narrow = _narrow(evidence, learned, options, deployed)
+    # An allow beside a rule that restricts further would lift it, so such edges are told instead.
+    asked = _asked(deployed, options)
+    narrow = narrowed(asked, options.platforms, wanted.edges, wanted.versions, wanted.recorded)
     files = (artifact for one in made for artifact in one.rendered.artifacts)
     added = frozenset((file.workload, direction) for file in files for direction in file.isolates)
     cautions = _cautions(evidence, learned, options, isolated & added)
@@ -191,17 +193,6 @@ def _drift(
         ),
         days=options.unused_days,
     )
-
-
-def _narrow(
-    evidence: Evidence, learned: Learned, options: SuggestOptions, deployed: Mapping[Dialect, Deployed]
-) -> tuple[Diagnostic, ...]:
-    """Return the learned edges that policies that are there restrict further than their traffic."""
-    if not deployed:
-        return ()
-    edges = [one.edge for one in learned.judged if one.ruling is Ruling.LEARN]
-    versions = evidence.workloads.versions
-    return narrowed(_asked(deployed, options), options.platforms, edges, versions, recorded_by(evidence))
 
 
 def _asked(deployed: Mapping[Dialect, Deployed], options: SuggestOptions) -> dict[Dialect, Deployed]:
